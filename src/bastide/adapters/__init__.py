@@ -1,0 +1,1 @@
+"""What the platform touches, one folder for each outside thing. Only wiring modules import them."""

@@ -1,0 +1,1 @@
+"""The commands. They start the processes and speak to the API; they never import a process."""

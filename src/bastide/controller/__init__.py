@@ -1,0 +1,1 @@
+"""The controller process: API, console, device endpoints and workers."""

@@ -1,0 +1,79 @@
+"""Plan: what each enforcement point must hold for one device. It leaves no choice to whoever carries it out.
+
+A plan has a generation; a point that holds a newer one refuses it. A point is added by giving it a part here and an
+enforcer behind ``ports.network``.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from bastide.core.ids import DeviceId
+from bastide.core.standing import Standing
+
+
+class Point(StrEnum):
+    """Where a plan takes hold."""
+
+    BROKER = "broker"
+    CREDENTIAL = "credential"
+    UPDATE = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerGrant:
+    """What a connection of the device may do. Topics are MQTT filters with the device's id filled in.
+
+    ``rate_per_second`` is messages, sustained; ``max_payload_bytes`` of one message. No topic at all means: refuse the
+    connection.
+    """
+
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+    rate_per_second: float = 0.0
+    max_payload_bytes: int = 0
+
+    @property
+    def may_connect(self) -> bool:
+        return bool(self.publish or self.subscribe)
+
+
+class CredentialState(StrEnum):
+    """``valid`` may be renewed; ``suspended`` may not, and can come back; ``revoked`` never comes back."""
+
+    VALID = "valid"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+class UpdateEligibility(StrEnum):
+    """``normal``: by the rollout's order. ``repair``: only releases that repair. ``none``: nothing is offered."""
+
+    NORMAL = "normal"
+    REPAIR = "repair"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Immutable; the ledger holds each one that was intended."""
+
+    device: DeviceId
+    generation: int
+    standing: Standing
+    broker: BrokerGrant
+    credential: CredentialState
+    update: UpdateEligibility
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one point holds after a plan was handed to it, as measured there. ``error`` is empty where it took hold."""
+
+    device: DeviceId
+    point: Point
+    generation: int
+    applied_at: datetime
+    holds: str
+    error: str = ""

@@ -1,0 +1,1 @@
+"""What a device proves: identity, boot, release, attestation, credential. Rules only."""

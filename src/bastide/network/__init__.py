@@ -1,0 +1,1 @@
+"""How a device may talk: profile, segmentation, traffic, broker. Rules only."""

@@ -1,0 +1,1 @@
+"""What is known of a fleet: inventory, component, vulnerability, anomaly, incident, lifecycle. Rules only."""

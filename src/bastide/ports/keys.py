@@ -1,0 +1,56 @@
+"""The signer as the rest sees it: named profiles, no key ever leaves.
+
+All methods are idempotent by ``request_id``: the same request again gives the same answer, another request under the
+same id is refused. Each lets out ``Refused`` (the profile does not allow it; nothing was signed) and ``Unavailable``
+(the signer does not answer; trying again with the same id is safe).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bastide.core.ids import DeviceClass, DeviceId, RequestId
+
+
+class Signer(Protocol):
+    async def device_certificate(
+        self,
+        request_id: RequestId,
+        *,
+        csr: bytes,
+        device: DeviceId,
+        device_class: DeviceClass,
+        not_before: datetime,
+        not_after: datetime,
+    ) -> bytes:
+        """A device's client certificate (DER) over the key of the PKCS#10 request (DER). Subject and extensions are ours."""
+        ...
+
+    async def server_certificate(self, request_id: RequestId, *, csr: bytes, names: Sequence[str]) -> bytes:
+        """A TLS server leaf (DER) for our own listeners. ``names`` are DNS names or IP addresses that the signer allows."""
+        ...
+
+    async def crl(
+        self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime
+    ) -> bytes:
+        """A full CRL (DER) of the issuing CA: serial numbers with the time each was revoked."""
+        ...
+
+    async def checkpoint(
+        self, request_id: RequestId, *, origin: str, size: int, root: bytes, consistency: Sequence[bytes]
+    ) -> str:
+        """A C2SP signed note over a tree head. Refused unless ``consistency`` (RFC 6962 2.1.2) proves that it extends the
+        last one that the signer signed."""
+        ...
+
+    async def broker_user(self, request_id: RequestId, *, claims: bytes) -> str:
+        """A NATS user JWT over the claims (JSON), signed by the devices' account key."""
+        ...
+
+    async def plan(self, request_id: RequestId, *, plan: bytes) -> bytes:
+        """An Ed25519 signature over an encoded plan."""
+        ...
+
+    async def last_checkpoint(self) -> tuple[int, bytes] | None:
+        """Size and root of the last tree head that was signed; None before the first."""
+        ...

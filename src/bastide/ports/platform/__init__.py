@@ -1,0 +1,1 @@
+"""State, the unit of work, the ledger and the samples."""

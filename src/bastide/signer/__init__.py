@@ -1,0 +1,1 @@
+"""The signer process: the only one that holds authority keys."""

@@ -1,0 +1,1 @@
+"""Public: in-memory ports that behave, a fake clock, a simulated fleet."""

@@ -1,0 +1,1 @@
+"""Versioned messages between processes: bytes to core values and back. Strict in, canonical out."""
