@@ -12,6 +12,7 @@ from bastide.core.finding import Finding
 from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, SiteName
 from bastide.core.plan import Outcome, Plan
 from bastide.core.standing import Standing
+from bastide.ports.platform.catalogue import CatalogueReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +119,5 @@ class Stores(Protocol):
     def policies(self) -> PolicyReads: ...
     @property
     def waivers(self) -> WaiverReads: ...
+    @property
+    def catalogue(self) -> CatalogueReads: ...

@@ -22,6 +22,7 @@ from bastide.core.evidence import Evidence
 from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, RecordId
 from bastide.core.plan import Outcome, Plan
+from bastide.ports.platform.catalogue import CatalogueWrites
 
 
 class DeviceWrites(Protocol):
@@ -96,6 +97,8 @@ class UnitOfWork(Protocol):
     def policies(self) -> PolicyWrites: ...
     @property
     def waivers(self) -> WaiverWrites: ...
+    @property
+    def catalogue(self) -> CatalogueWrites: ...
     @property
     def ledger(self) -> LedgerWrites: ...
 

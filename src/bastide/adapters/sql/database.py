@@ -1,0 +1,238 @@
+"""The database: one writer thread that commits in groups, and a few readers.
+
+A unit of work is a list of changes. The writer takes every unit that waits, runs them in one transaction and makes one
+fsync, so sixty-four writers cost about as much as one. First the whole group runs as it is; where one of its units is
+refused (a precondition does not hold), the group is rolled back and runs again with a savepoint around each unit, so a
+refused unit takes none of its neighbours with it. Changes are therefore functions that can run twice.
+
+SQLite: WAL, ``synchronous=FULL``, ``BEGIN IMMEDIATE``, and the driver's own transaction handling switched off
+(with the driver's defaults concurrent increments are lost silently; tests/ports/test_database.py tries that).
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import QueuePool
+
+from bastide.core.audit import Record
+from bastide.core.error import Conflict, Unavailable
+
+T = TypeVar("T")
+Change = Callable[[Connection], None]
+Listener = Callable[[Sequence[Record]], None]
+
+# A group larger than this makes its first unit wait too long for its last one.
+GROUP_UNITS = 512
+READERS = 4
+BUSY_TIMEOUT_MS = 10_000
+
+
+@dataclass(slots=True)
+class Unit:
+    """What one unit of work collected. ``appends`` are rows that cannot be refused; a group inserts them together."""
+
+    changes: list[Change] = field(default_factory=list)
+    appends: dict[Table, list[Mapping[str, Any]]] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+
+    def change(self, apply: Change) -> None:
+        self.changes.append(apply)
+
+    def append(self, table: Table, row: Mapping[str, Any]) -> None:
+        self.appends.setdefault(table, []).append(row)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.changes or self.appends)
+
+
+class _Waiting:
+    """A unit, and the caller who waits for it."""
+
+    __slots__ = ("error", "future", "loop", "unit")
+
+    def __init__(self, unit: Unit, loop: asyncio.AbstractEventLoop) -> None:
+        self.unit = unit
+        self.loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+        self.error: Exception | None = None
+
+    def settle(self) -> None:
+        if self.future.done():  # the caller was cancelled; what was committed stays committed
+            return
+        if self.error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(self.error)
+
+
+class Database:
+    """Open with :meth:`open`, close with :meth:`close`. Methods are for one event loop; the threads are its own."""
+
+    def __init__(self, writer: Engine, reader: Engine) -> None:
+        self.engine = writer
+        self._reader = reader
+        self._listeners: list[Listener] = []
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="sql-read")
+        self._thread = threading.Thread(target=self._write_groups, name="sql-write", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """``sqlite:////path/state.db`` or ``postgresql+psycopg://…``. The schema is made by ``migrate``, not here."""
+        return cls(_engine(url, begin="BEGIN IMMEDIATE", size=1), _engine(url, begin="BEGIN", size=READERS))
+
+    @property
+    def dialect(self) -> str:
+        return self.engine.dialect.name
+
+    def on_committed(self, listener: Listener) -> None:
+        """Calls ``listener`` on the caller's event loop with the records of each committed unit, in commit order."""
+        self._listeners.append(listener)
+
+    async def read(self, ask: Callable[[Connection], T]) -> T:
+        """Runs ``ask`` on a reader's connection, in one snapshot."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, ask)
+
+    async def write(self, unit: Unit) -> None:
+        """Makes the unit durable, or raises and changes nothing. A cancelled caller's unit may still be committed."""
+        if unit.empty:
+            return
+        waiting = _Waiting(unit, asyncio.get_running_loop())
+        self._queue.put(waiting)
+        await waiting.future
+
+    async def close(self) -> None:
+        self._queue.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        self._pool.shutdown(wait=True)
+        self.engine.dispose()
+        self._reader.dispose()
+
+    def _ask(self, ask: Callable[[Connection], T]) -> T:
+        try:
+            with self._reader.connect() as connection, connection.begin() as transaction:
+                answer = ask(connection)
+                transaction.rollback()
+                return answer
+        except DBAPIError as error:
+            raise _named("read", error) from error
+
+    def _write_groups(self) -> None:
+        while True:
+            first = self._queue.get()
+            if first is None:
+                return
+            group, closing = [first], False
+            while len(group) < GROUP_UNITS:
+                try:
+                    another = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if another is None:
+                    closing = True
+                    break
+                group.append(another)
+            self._commit(group)
+            first.loop.call_soon_threadsafe(self._settle, group)
+            if closing:
+                return
+
+    def _settle(self, group: Sequence[_Waiting]) -> None:
+        records = [record for waiting in group if waiting.error is None for record in waiting.unit.records]
+        for waiting in group:
+            waiting.settle()
+        if records:
+            for listener in self._listeners:
+                listener(records)
+
+    def _commit(self, group: Sequence[_Waiting]) -> None:
+        try:
+            with self.engine.begin() as connection:
+                for waiting in group:
+                    _apply(connection, waiting.unit)
+                _append(connection, group)
+        except Exception as error:  # every waiting caller must hear of it, whatever it was
+            if len(group) == 1:
+                group[0].error = _named("write", error)
+            else:
+                self._commit_apart(group)
+
+    def _commit_apart(self, group: Sequence[_Waiting]) -> None:
+        """As :meth:`_commit`, with a savepoint around each unit: only the units that fail hear of it."""
+        try:
+            with self.engine.begin() as connection:
+                for waiting in group:
+                    try:
+                        with connection.begin_nested():
+                            _apply(connection, waiting.unit)
+                    except Exception as error:
+                        waiting.error = _named("write", error)
+                _append(connection, [waiting for waiting in group if waiting.error is None])
+        except Exception as error:
+            for waiting in group:
+                waiting.error = waiting.error or _named("write", error)
+
+
+def _apply(connection: Connection, unit: Unit) -> None:
+    for change in unit.changes:
+        change(connection)
+
+
+def _append(connection: Connection, group: Sequence[_Waiting]) -> None:
+    rows: dict[Table, list[Mapping[str, Any]]] = {}
+    for waiting in group:
+        for table, more in waiting.unit.appends.items():
+            rows.setdefault(table, []).extend(more)
+    for table, all_rows in rows.items():
+        connection.execute(insert(table), all_rows)
+
+
+def _named(act: str, error: Exception) -> Exception:
+    """A driver's error as ours: a broken uniqueness rule is a conflict, all else is that the database does not work now."""
+    if isinstance(error, IntegrityError):
+        return Conflict(f"Somebody else wrote the same thing first ({error.orig}). Read it again and try again.")
+    if isinstance(error, DBAPIError):
+        sentence = f"The database could not {act}: {error.orig}. Nothing was changed; try again when it is well."
+        return Unavailable(sentence)
+    return error
+
+
+def _engine(url: str, *, begin: str, size: int) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_size=size, max_overflow=0, pool_pre_ping=True)
+    engine = create_engine(
+        parsed,
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=0,
+        connect_args={"isolation_level": None, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "foreign_keys=ON",
+            "cache_size=-8192",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin_as_told(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,1 @@
+"""Alembic asks for this file; ``adapters.sql.migrate`` drives the migrations without it."""

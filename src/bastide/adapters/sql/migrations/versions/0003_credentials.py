@@ -1,0 +1,8 @@
+"""Claims and certificates."""
+
+revision = "0003_credentials"
+down_revision = "0002_ledger"
+
+
+def upgrade() -> None:
+    pass
