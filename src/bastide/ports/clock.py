@@ -14,3 +14,9 @@ class Ids(Protocol):
     def mint(self, prefix: str) -> str:
         """A new id with 100 random bits (see ``core.ids.mint``)."""
         ...
+
+
+class Entropy(Protocol):
+    def bytes(self, size: int) -> bytes:
+        """Random bytes fit for keys and secrets."""
+        ...

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bastide.adapters.sql.access import AccessReads, AccessWrites
 from bastide.adapters.sql.catalogue import CatalogueReads, CatalogueWrites
 from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.decisions import DecisionReads, DecisionWrites, PlanReads, PlanWrites
@@ -26,6 +27,7 @@ class SQLUnitOfWork:
         self.policies = PolicyWrites(unit)
         self.waivers = WaiverWrites(unit)
         self.catalogue = CatalogueWrites(unit)
+        self.access = AccessWrites(unit)
         self.ledger = LedgerWrites(unit, actor, clock, ids)
 
 
@@ -56,3 +58,4 @@ class SQLStores:
         self.policies = PolicyReads(database)
         self.waivers = WaiverReads(database)
         self.catalogue = CatalogueReads(database)
+        self.access = AccessReads(database)

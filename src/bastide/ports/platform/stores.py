@@ -12,23 +12,9 @@ from bastide.core.finding import Finding
 from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, SiteName
 from bastide.core.plan import Outcome, Plan
 from bastide.core.standing import Standing
+from bastide.governance.access.scope import EVERYTHING as EVERYTHING
+from bastide.governance.access.scope import Scope as Scope
 from bastide.ports.platform.catalogue import CatalogueReads
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Which devices a person or token may see: empty means all."""
-
-    sites: tuple[SiteName, ...] = ()
-    classes: tuple[DeviceClass, ...] = ()
-
-    def covers(self, device: Device) -> bool:
-        return (not self.sites or device.site in self.sites) and (
-            not self.classes or device.device_class in self.classes
-        )
-
-
-EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True)
