@@ -50,7 +50,7 @@ class Unit:
 
     @property
     def empty(self) -> bool:
-        return not (self.changes or self.appends)
+        return not (self.changes or self.appends or self.records)
 
 
 class _Waiting:

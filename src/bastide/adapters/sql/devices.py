@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, case, func, insert, or_, select, update
 
 from bastide.adapters.sql.columns import dump, load
 from bastide.adapters.sql.database import Database, Unit
@@ -16,7 +16,17 @@ from bastide.core.standing import Stage, Standing
 from bastide.ports.platform.stores import EVERYTHING, DeviceFilter, Scope
 
 _INSERT = insert(devices)
-_UPDATE = update(devices).where(devices.c.id == bindparam("of_id"), devices.c.version == bindparam("of_version"))
+_SEEN_THEN = bindparam("last_seen_then", type_=devices.c.last_seen.type)
+_UPDATE = (
+    update(devices)
+    .where(devices.c.id == bindparam("of_id"), devices.c.version == bindparam("of_version"))
+    # Whoever decides on an older reading must not set last_seen back: messages arrive meanwhile, and take no version.
+    .values(
+        last_seen=case(
+            (or_(_SEEN_THEN.is_(None), devices.c.last_seen > _SEEN_THEN), devices.c.last_seen), else_=_SEEN_THEN
+        )
+    )
+)
 _SEEN = (
     update(devices)
     .where(
@@ -44,6 +54,7 @@ class DeviceWrites:
 
     def put(self, device: Device) -> None:
         row = _row(device) | {"version": device.version + 1, "of_id": device.id, "of_version": device.version}
+        row["last_seen_then"] = row.pop("last_seen")
 
         def apply(connection: Connection) -> None:
             if connection.execute(_UPDATE, row).rowcount != 1:

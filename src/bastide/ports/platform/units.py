@@ -31,7 +31,8 @@ class DeviceWrites(Protocol):
         ...
 
     def put(self, device: Device) -> None:
-        """Conflict unless the stored version is ``device.version``; the stored one becomes one higher."""
+        """Conflict unless the stored version is ``device.version``; the stored one becomes one higher. ``last_seen`` never
+        goes back, whatever the value says."""
         ...
 
     def seen(self, last_seen: Mapping[DeviceId, datetime]) -> None:

@@ -1,0 +1,191 @@
+"""Reading the in-memory state (``ports.platform.stores``). Each read sees one moment."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bastide.core.decision import Decision, Policy, Waiver
+from bastide.core.device import Device
+from bastide.core.error import NotFound
+from bastide.core.evidence import Evidence, Subject, SubjectKind
+from bastide.core.finding import Finding
+from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName
+from bastide.core.plan import Outcome, Plan, Point
+from bastide.core.profile import Profile
+from bastide.core.standing import Standing
+from bastide.ports.platform.catalogue import ClassEntry
+from bastide.ports.platform.stores import EVERYTHING, DeviceFilter, Scope
+from bastide.testing.tables import Tables
+
+OF_A_KIND = 32
+
+Now = Callable[[], Tables]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDevices:
+    tables: Now
+
+    async def get(self, device: DeviceId) -> Device:
+        found = self.tables().devices.get(device)
+        if found is None:
+            raise NotFound(f"There is no device {device}; `bastide device list` shows those that there are.")
+        return found
+
+    async def list(self, wanted: DeviceFilter) -> Sequence[Device]:
+        rows = [device for id_, device in sorted(self.tables().devices.items()) if id_ > wanted.after]
+        return [device for device in rows if _wanted(device, wanted)][: wanted.limit]
+
+    async def count_by_standing(self, scope: Scope = EVERYTHING) -> dict[Standing, int]:
+        counts: dict[Standing, int] = {}
+        for device in self.tables().devices.values():
+            if scope.covers(device):
+                counts[device.standing] = counts.get(device.standing, 0) + 1
+        return counts
+
+    async def due(self, now: datetime, limit: int) -> Sequence[DeviceId]:
+        waiting = [
+            (device.reconsider_at, device.id)
+            for device in self.tables().devices.values()
+            if device.reconsider_at is not None and device.reconsider_at <= now
+        ]
+        return [device for _, device in sorted(waiting)][:limit]
+
+
+def _wanted(device: Device, wanted: DeviceFilter) -> bool:
+    text = wanted.text.casefold()
+    named = (device.id, device.name, device.owner, device.device_class, device.site)
+    return (
+        (not text or any(text in each.casefold() for each in named))
+        and (not wanted.standings or device.standing in wanted.standings)
+        and (not wanted.classes or device.device_class in wanted.classes)
+        and (not wanted.sites or device.site in wanted.sites)
+        and wanted.scope.covers(device)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEvidence:
+    tables: Now
+
+    async def about(self, device: Device) -> Sequence[Evidence]:
+        subjects = {
+            Subject(SubjectKind.DEVICE, device.id),
+            Subject(SubjectKind.PROFILE, device.profile),
+            Subject(SubjectKind.SITE, device.site),
+        }
+        of_kind: dict[str, int] = {}
+        kept = []
+        for fact in _newest_first(self.tables().evidence.values()):
+            if fact.subject in subjects and of_kind.get(fact.kind, 0) < OF_A_KIND:
+                of_kind[fact.kind] = of_kind.get(fact.kind, 0) + 1
+                kept.append(fact)
+        return kept
+
+    async def get(self, ids: Sequence[EvidenceId]) -> Sequence[Evidence]:
+        stored = self.tables().evidence
+        return _newest_first(stored[each] for each in set(ids) if each in stored)
+
+    async def recent(self, subject: Subject, limit: int) -> Sequence[Evidence]:
+        return [fact for fact in _newest_first(self.tables().evidence.values()) if fact.subject == subject][:limit]
+
+
+def _newest_first(facts: Iterable[Evidence]) -> list[Evidence]:
+    return sorted(sorted(facts, key=lambda fact: fact.id), key=lambda fact: fact.observed_at, reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFindings:
+    tables: Now
+
+    async def open(self, subject: Subject | None, limit: int) -> Sequence[Finding]:
+        found = [each for each in self.tables().findings.values() if subject in (None, each.subject)]
+        return sorted(found, key=lambda each: each.found_at, reverse=True)[:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlans:
+    tables: Now
+
+    async def current(self, device: DeviceId) -> Plan | None:
+        return self.tables().plans.get(device)
+
+    async def outcomes(self, device: DeviceId) -> Sequence[Outcome]:
+        outcomes = self.tables().outcomes
+        return [outcomes[device, point] for point in sorted(Point) if (device, point) in outcomes]
+
+    async def unapplied(self, limit: int) -> Sequence[Plan]:
+        tables = self.tables()
+        return [plan for plan in tables.plans.values() if not _holds_everywhere(tables, plan)][:limit]
+
+
+def _holds_everywhere(tables: Tables, plan: Plan) -> bool:
+    outcomes = [tables.outcomes.get((plan.device, point)) for point in Point]
+    return all(each is not None and each.generation == plan.generation and not each.error for each in outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDecisions:
+    tables: Now
+
+    async def latest(self, device: DeviceId) -> Decision | None:
+        return next((each for each in reversed(self.tables().decisions) if each.device == device), None)
+
+    async def history(self, device: DeviceId | None, since: datetime, limit: int) -> Sequence[Decision]:
+        newest = reversed(self.tables().decisions)
+        return [each for each in newest if each.at >= since and device in (None, each.device)][:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPolicies:
+    tables: Now
+
+    async def current(self) -> Policy:
+        return self._latest()[0]
+
+    async def document(self) -> str:
+        return self._latest()[1]
+
+    def _latest(self) -> tuple[Policy, str, datetime]:
+        policies = self.tables().policies
+        if not policies:
+            raise NotFound("No policy is in force yet. Starting the controller puts the built-in one in force.")
+        return policies[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryWaivers:
+    tables: Now
+
+    async def in_force(self, now: datetime) -> Sequence[Waiver]:
+        waivers = sorted(self.tables().waivers.values(), key=lambda each: each.id)
+        return [each for each in waivers if each.starts_at <= now < each.ends_at]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCatalogue:
+    tables: Now
+
+    async def profile(self, name: ProfileName) -> Profile:
+        return self._entry(name)[0]
+
+    async def document(self, name: ProfileName) -> str:
+        return self._entry(name)[1]
+
+    async def profiles(self) -> Sequence[Profile]:
+        return [profile for _, (profile, _) in sorted(self.tables().profiles.items())]
+
+    async def device_class(self, name: DeviceClass) -> ClassEntry:
+        entry = self.tables().classes.get(name)
+        if entry is None:
+            raise NotFound(f"There is no device class {name!r}. `bastide class list` shows those that there are.")
+        return entry
+
+    async def classes(self) -> Sequence[ClassEntry]:
+        return [entry for _, entry in sorted(self.tables().classes.items())]
+
+    def _entry(self, name: ProfileName) -> tuple[Profile, str]:
+        entry = self.tables().profiles.get(name)
+        if entry is None:
+            raise NotFound(f"There is no profile {name!r}. `bastide profile list` shows those that there are.")
+        return entry

@@ -1,0 +1,35 @@
+"""The tables that the in-memory state is made of. A unit of work changes a copy, which then takes the place of the old."""
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Self
+
+from bastide.core.audit import Record
+from bastide.core.decision import Decision, Policy, Waiver
+from bastide.core.device import Device
+from bastide.core.evidence import Evidence, Subject
+from bastide.core.finding import Finding
+from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName, WaiverId
+from bastide.core.plan import Outcome, Plan, Point
+from bastide.core.profile import Profile
+from bastide.ports.platform.catalogue import ClassEntry
+
+
+@dataclass(slots=True)
+class Tables:
+    """One value per row; rows are frozen, so copying the containers copies the state."""
+
+    devices: dict[DeviceId, Device] = field(default_factory=dict)
+    evidence: dict[EvidenceId, Evidence] = field(default_factory=dict)
+    findings: dict[tuple[str, Subject], Finding] = field(default_factory=dict)
+    plans: dict[DeviceId, Plan] = field(default_factory=dict)
+    outcomes: dict[tuple[DeviceId, Point], Outcome] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    policies: list[tuple[Policy, str, datetime]] = field(default_factory=list)
+    waivers: dict[WaiverId, Waiver] = field(default_factory=dict)
+    profiles: dict[ProfileName, tuple[Profile, str]] = field(default_factory=dict)
+    classes: dict[DeviceClass, ClassEntry] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+
+    def copy(self) -> Self:
+        return type(self)(**{each.name: getattr(self, each.name).copy() for each in fields(self)})
