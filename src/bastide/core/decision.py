@@ -95,12 +95,12 @@ class Decision:
     def changed(self) -> bool:
         return self.standing is not self.previous
 
-    def applied_to(self, device: Device) -> Device:
-        """The device with this decision's standing and times; a changed standing takes the next generation."""
+    def applied_to(self, device: Device, generation: int) -> Device:
+        """The device with this decision's standing and times, and the generation of the plan that carries it out."""
         return replace(
             device,
             standing=self.standing,
             decided_at=self.at,
             reconsider_at=self.reconsider_at,
-            generation=device.generation + 1 if self.changed or device.generation == 0 else device.generation,
+            generation=generation,
         )

@@ -4,7 +4,7 @@ A plan has a generation; a point that holds a newer one refuses it. A point is a
 enforcer behind ``ports.network``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -65,6 +65,10 @@ class Plan:
     credential: CredentialState
     update: UpdateEligibility
     made_at: datetime
+
+    def same_effect(self, other: "Plan | None") -> bool:
+        """True where the other asks every point for the same, whenever it was made."""
+        return other is not None and replace(other, generation=self.generation, made_at=self.made_at) == self
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Profiles: what a kind of device is expected to do."""
