@@ -13,4 +13,6 @@ class Command(NamedTuple):
     help: str
 
 
-COMMANDS: tuple[Command, ...] = ()
+COMMANDS: tuple[Command, ...] = (
+    Command("up", "bastide.cli.up:up", "Start everything on this machine; Ctrl-C stops it."),
+)

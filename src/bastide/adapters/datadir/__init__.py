@@ -1,0 +1,1 @@
+"""The data directory: what lies where, and whether it is ours."""

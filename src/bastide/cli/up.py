@@ -1,0 +1,254 @@
+"""``bastide up``: signer, controller, broker and ingest as one process group, with nothing to install or configure."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from bastide.cli.supervisor import Child, StartFailed, Supervisor, watch_signals
+from bastide.cli.wiring import DataDirectory, open_directory
+from bastide.core.error import BastideError
+
+LOCK_PATIENCE_S = 20.0
+PORT_PATIENCE_S = 5.0
+
+
+class AlreadyRunning(BastideError):
+    """Another Bastide uses this data directory."""
+
+    code = "up:running"
+
+
+class PortInUse(BastideError):
+    """Another program listens where Bastide should."""
+
+    code = "up:port"
+
+
+class BadSetting(BastideError):
+    """A setting cannot be used."""
+
+    code = "up:setting"
+
+
+class UpSettings(BaseSettings):
+    """What `up` may be told: by option, by environment (BASTIDE_…), or in ``bastide.toml`` in the data directory."""
+
+    model_config = SettingsConfigDict(env_prefix="BASTIDE_", extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="The address that console, device endpoints and MQTT listen on")
+    console_port: int = Field(8443, ge=1, le=65535)
+    device_port: int = Field(9443, ge=1, le=65535)
+    mqtt_port: int = Field(8883, ge=1, le=65535)
+    nats_port: int = Field(4222, ge=1, le=65535)
+    server_names: str = Field(
+        "localhost", description="DNS names and addresses that the server certificates carry, by comma"
+    )
+    database_url: str = ""
+    nats_url: str = ""
+    nats_server: str = ""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def up(
+    data: Annotated[Path, typer.Option(envvar="BASTIDE_DATA", help="The data directory.")] = Path(
+        "~/.local/share/bastide"
+    ),
+    host: Annotated[str | None, typer.Option(help="Listen on this address (default 127.0.0.1).")] = None,
+    console_port: Annotated[int | None, typer.Option(help="Console and API (default 8443).")] = None,
+    device_port: Annotated[int | None, typer.Option(help="Device endpoints, EST (default 9443).")] = None,
+    mqtt_port: Annotated[int | None, typer.Option(help="MQTT over mutual TLS (default 8883).")] = None,
+    nats_port: Annotated[int | None, typer.Option(help="NATS for the platform itself (default 4222).")] = None,
+    database_url: Annotated[str | None, typer.Option(help="postgresql+psycopg://… (default: SQLite).")] = None,
+    nats_url: Annotated[str | None, typer.Option(help="An existing NATS cluster, instead of our own server.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Run the demo fleet too.")] = False,
+) -> None:
+    """Start everything on this machine; Ctrl-C stops it."""
+    started = time.monotonic()
+    directory = open_directory(data)
+    told = {
+        "host": host,
+        "console_port": console_port,
+        "device_port": device_port,
+        "mqtt_port": mqtt_port,
+        "nats_port": nats_port,
+        "database_url": database_url,
+        "nats_url": nats_url,
+    }
+    settings = read_settings(directory, {name: value for name, value in told.items() if value is not None})
+    with locked(directory) as lock:
+        for name, port in ports(settings):
+            wait_for_port(settings.host, name, port)
+        asyncio.run(_run(directory, settings, lock, demo, started))
+
+
+def read_settings(directory: DataDirectory, told: dict[str, object]) -> UpSettings:
+    """Options before environment before file; one sentence names the setting that cannot be used."""
+
+    class Here(UpSettings):
+        model_config = SettingsConfigDict(toml_file=directory.settings)
+
+    try:
+        return Here(**told)  # type: ignore[arg-type]
+    except ValueError as error:
+        found: list[Any] = getattr(error, "errors", list)()
+        where = ".".join(str(part) for part in found[0]["loc"]) if found else directory.settings.name
+        why = found[0]["msg"] if found else str(error)
+        raise BadSetting(
+            f"The setting {where} cannot be used: {why}. Settings are described in docs/operations/settings.md."
+        ) from error
+
+
+def ports(settings: UpSettings) -> list[tuple[str, int]]:
+    """The ports that must be free, by the name of their setting."""
+    wanted = [("console_port", settings.console_port), ("device_port", settings.device_port)]
+    if not settings.nats_url:
+        wanted += [("mqtt_port", settings.mqtt_port), ("nats_port", settings.nats_port)]
+    return wanted
+
+
+def wait_for_port(host: str, name: str, port: int) -> None:
+    """Returns when the port is free; a child of a killed supervisor may hold it for a moment longer."""
+    patience = time.monotonic() + PORT_PATIENCE_S
+    while True:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+                return
+        except OSError as error:
+            if time.monotonic() > patience:
+                option = name.replace("_", "-")
+                raise PortInUse(
+                    f"Cannot listen on {host} port {port}: {error.strerror}. "
+                    f"Stop the program that uses it, or name another port with --{option} or BASTIDE_{name.upper()}."
+                ) from error
+            time.sleep(0.1)
+
+
+@contextmanager
+def locked(directory: DataDirectory) -> Iterator[int]:
+    """Holds the data directory for one supervisor; waits for the children of one that was killed."""
+    lock = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        patience = time.monotonic() + LOCK_PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                holder = os.pread(lock, 32, 0).decode(errors="replace").strip()
+                if _alive(holder) or time.monotonic() > patience:
+                    raise AlreadyRunning(
+                        f"Bastide already runs with the data directory {directory.path} (process {holder or 'unknown'}). "
+                        "Stop it first, or name another directory with --data."
+                    ) from error
+                time.sleep(0.05)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _alive(holder: str) -> bool:
+    """True where the process that took the lock is still there."""
+    return holder.isdigit() and Path(f"/proc/{holder}").exists() and int(holder) != os.getpid()
+
+
+async def _run(directory: DataDirectory, settings: UpSettings, lock: int, demo: bool, started: float) -> None:
+    supervisor = Supervisor(directory.logs, lock, _environment(directory, settings), _say)
+    watch_signals(supervisor)
+    python = (sys.executable, "-m")
+    signer = Child("signer", (*python, "bastide.signer"))
+    controller = Child("controller", (*python, "bastide.controller"))
+    ingest = Child("ingest", (*python, "bastide.controller.workers.ingest"))
+    broker = Child(
+        "broker",
+        (_nats_server(settings), "-c", str(directory.nats / "nats.conf")),
+        ready=lambda: _listens(settings.host, settings.mqtt_port),
+    )
+    try:
+        _say(f"Bastide starts with the data directory {directory.path}")
+        await supervisor.start(signer)
+        await supervisor.start(controller, until="CERTIFICATES")
+        if not settings.nats_url:
+            await supervisor.start(broker)
+        await supervisor.reached(controller, "READY")
+        await supervisor.start(ingest)
+        _say(_welcome(directory, settings, time.monotonic() - started))
+        if demo:
+            await supervisor.start(Child("demo", (*python, "bastide.demo"), speaks=True))
+    except StartFailed as error:
+        supervisor.stop()
+        await supervisor.run()
+        if error.reason != "up:stopped":
+            raise
+        return
+    await supervisor.run()
+    _say("Bastide has stopped.")
+
+
+def _environment(directory: DataDirectory, settings: UpSettings) -> dict[str, str]:
+    """What each child is told; settings that are empty are left to the child's own defaults."""
+    told = {f"BASTIDE_{name.upper()}": str(value) for name, value in settings.model_dump().items() if value != ""}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BASTIDE_")}  # noqa: TID251
+    # One arena a process: glibc makes one for each thread otherwise, and never gives them back.
+    return {"MALLOC_ARENA_MAX": "2", **inherited, **told, "BASTIDE_DATA": str(directory.path), "PYTHONUNBUFFERED": "1"}
+
+
+def _nats_server(settings: UpSettings) -> str:
+    """The broker's program: the one named by setting, or the one that was installed beside this Python."""
+    if settings.nats_server:
+        return settings.nats_server
+    beside = Path(sys.executable).parent / "nats-server"
+    return str(beside) if beside.exists() else shutil.which("nats-server") or str(beside)
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=0.2):
+            return True
+    except OSError:
+        return False
+
+
+def _welcome(directory: DataDirectory, settings: UpSettings, seconds: float) -> str:
+    console = f"https://localhost:{settings.console_port}"
+    est = f"https://{settings.host}:{settings.device_port}/.well-known/est/"
+    lines = [f"Bastide is ready ({seconds:.1f} s).", f"  Console   {console}"]
+    if directory.sign_in_link.exists():
+        lines.append(f"  Sign in   {directory.sign_in_link.read_text().strip()}  (once, within 24 h)")
+    lines += [
+        f"  Devices   {est} and MQTT on {settings.host}:{settings.mqtt_port}",
+        f"  Data      {directory.path}  (logs in logs/)",
+        f"  Trust     the console's root is {directory.trust / 'root.pem'}; `bastide trust install` adds it to this browser",
+        "  Stop      Ctrl-C",
+    ]
+    return "\n".join(lines)
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+    sys.stdout.flush()
