@@ -1,0 +1,50 @@
+"""What nats-server's log says of a connection that tried what it may not (its server/client.go and server/mqtt.go).
+
+    [7] 2026/11/23 02:44:22.509383 [ERR] 127.0.0.1:45920 - mid:31 - "any text" - Publish Violation - Subject "up.d-….x"
+    [7] 2026/11/23 02:44:22.551675 [ERR] 127.0.0.1:45938 - mid:33 - "any text" - Subscription Violation - Subject "x", SID x
+
+The client id in quotes is whatever the device chose; the server quotes it, so it can neither end the quotes nor the line.
+Only ``mid``, the server's own number of the connection, says who it was.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+# The server quotes topics of any length; what is kept of one must stay small.
+MAX_SUBJECT = 200
+MAX_LINE_BYTES = 16 * 1024
+
+
+class Violation(StrEnum):
+    """What was tried; the value is the kind of the evidence."""
+
+    PUBLISH = "broker.publish.denied"
+    SUBSCRIBE = "broker.subscribe.denied"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedViolation:
+    """One line. ``client`` is the server's number of the connection, ``subject`` what was tried (shortened)."""
+
+    violation: Violation
+    client: int
+    subject: str
+
+
+_LINE = re.compile(
+    rb'\[\d+\] [0-9/]{10} [0-9:.]{8,18} \[ERR\] \S{1,80} - mid:(\d{1,18}) - "(?:[^"\\]|\\.)*" - '
+    rb'(Publish|Subscription) Violation - (?:User "(?:[^"\\]|\\.)*", )?(?:Subject|Reply) "((?:[^"\\]|\\.)*)"'
+)
+
+
+def read_line(line: bytes) -> LoggedViolation | None:
+    """The violation that a line of the log tells of; None for any other line."""
+    if b"Violation" not in line or len(line) > MAX_LINE_BYTES:
+        return None
+    found = _LINE.match(line)
+    if found is None:
+        return None
+    client, what, subject = found.groups()
+    kind = Violation.PUBLISH if what == b"Publish" else Violation.SUBSCRIBE
+    return LoggedViolation(kind, int(client), subject.decode("utf-8", "replace")[:MAX_SUBJECT])
