@@ -1,0 +1,1 @@
+"""What runs in the controller besides answering requests. Each worker has ``run``, which ends only when cancelled."""
