@@ -15,4 +15,5 @@ class Command(NamedTuple):
 
 COMMANDS: tuple[Command, ...] = (
     Command("up", "bastide.cli.up:up", "Start everything on this machine; Ctrl-C stops it."),
+    Command("demo", "bastide.cli.demo:demo", "Run the demo fleet against a Bastide that runs here."),
 )
