@@ -6,9 +6,14 @@ same id is refused. Each lets out ``Refused`` (the profile does not allow it; no
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bastide.core.error import BastideError
 from bastide.core.ids import DeviceClass, DeviceId, RequestId
 
 
@@ -44,7 +49,11 @@ class Signer(Protocol):
         ...
 
     async def broker_user(self, request_id: RequestId, *, claims: bytes) -> str:
-        """A NATS user JWT over the claims (JSON), signed by the devices' account key."""
+        """A NATS JWT over the claims (JSON), signed by the devices' account key.
+
+        ``nats.type`` is ``user``, or ``authorization_response``, whose ``jwt`` may be the user's claims themselves: then both
+        are signed in one request.
+        """
         ...
 
     async def plan(self, request_id: RequestId, *, plan: bytes) -> bytes:
@@ -54,3 +63,42 @@ class Signer(Protocol):
     async def last_checkpoint(self) -> tuple[int, bytes] | None:
         """Size and root of the last tree head that was signed; None before the first."""
         ...
+
+
+class KeysUnusable(BastideError):
+    """The authority keys are missing, cannot be opened, or are not those of this installation."""
+
+    code = "signer:keys:unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The authority keys, inside the signer and nowhere else. Each does one thing.
+
+    The types are those of ``cryptography``; the keys of a token are subclasses that sign inside the token. ``account`` is
+    the NATS account of the devices.
+    """
+
+    root: EllipticCurvePrivateKey
+    issuing: EllipticCurvePrivateKey
+    checkpoint: Ed25519PrivateKey
+    account: Ed25519PrivateKey
+    plan: Ed25519PrivateKey
+
+
+class KeyStore(Protocol):
+    """Where the authority keys are. Lets out ``KeysUnusable``."""
+
+    @property
+    def exists(self) -> bool: ...
+
+    @property
+    def blocking(self) -> bool:
+        """True where signing waits for something outside the process, and belongs on a thread of its own."""
+        ...
+
+    def create(self) -> KeyRing: ...
+
+    def open(self) -> KeyRing: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""The signer process, as others reach it: over its unix socket."""

@@ -1,0 +1,148 @@
+"""The authorities: a root, the CA that issues, and the three Ed25519 keys, each with the public half that others check by.
+
+On the first start they are made, in an order that a crash may break anywhere: the keys, the two certificates, the journal
+(whose first line names them), the public halves. Later starts check that all of it still belongs together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from bastide.device.identity.certificate import SIGNED_OVER, authority_certificate, serial_number
+from bastide.ports.keys import KeyRing, KeyStore, KeysUnusable
+from bastide.signer.files import own_folder, write_whole
+from bastide.wire.nkeys import Kind, encode_public
+from bastide.wire.note import VerifierKey
+
+ROOT_LIFETIME = timedelta(days=20 * 365)
+ISSUING_LIFETIME = timedelta(days=10 * 365)
+# A clock that is a little behind must not find the new authorities not yet valid.
+BACKDATED = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """The keys, and what the world knows of them."""
+
+    keys: KeyRing
+    root: x509.Certificate
+    issuing: x509.Certificate
+    note_key: VerifierKey
+    account: str
+
+    def described(self) -> Mapping[str, Any]:
+        """The public halves' digests: what the journal's first line holds."""
+        return {
+            "keys": {
+                "root": sha256(self.root.public_bytes(Encoding.DER)).hexdigest(),
+                "issuing": sha256(self.issuing.public_bytes(Encoding.DER)).hexdigest(),
+                "checkpoint": str(self.note_key),
+                "account": self.account,
+                "plan": self.keys.plan.public_key().public_bytes_raw().hex(),
+            }
+        }
+
+
+def establish(store: KeyStore, folder: Path, now: datetime, entropy: bytes) -> Authorities:
+    """Opens the authorities, or makes them where there are none and nothing was ever signed; ``KeysUnusable`` otherwise.
+
+    ``entropy`` is 48 random bytes, used only where they are made.
+    """
+    own_folder(folder)
+    signed_before = any(folder.glob("journal*.log"))
+    if not store.exists and signed_before:
+        raise KeysUnusable(
+            f"There is a journal in {folder}, but the keys that it belongs to are gone. Restore the signer's folder from a "
+            "backup, or point the settings at the token that holds them."
+        )
+    keys = store.open() if store.exists else store.create()
+    root_path, issuing_path = folder / "root.pem", folder / "issuing.pem"
+    if not signed_before:
+        name = sha256(keys.root.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[
+            :8
+        ]
+        root, issuing = _certify(keys, name, now, entropy)
+        write_whole(root_path, root.public_bytes(Encoding.PEM), 0o644)
+        write_whole(issuing_path, issuing.public_bytes(Encoding.PEM), 0o644)
+    root, issuing = _load(root_path), _load(issuing_path)
+    _check(keys, root, issuing)
+    public = keys.checkpoint.public_key().public_bytes_raw()
+    return Authorities(
+        keys=keys,
+        root=root,
+        issuing=issuing,
+        note_key=VerifierKey(f"bastide/{sha256(public).hexdigest()[:16]}", public),
+        account=encode_public(Kind.ACCOUNT, keys.account.public_key().public_bytes_raw()),
+    )
+
+
+def publish(authorities: Authorities, trust: Path) -> None:
+    """Writes the public halves to where the other processes and their owners find them."""
+    trust.mkdir(mode=0o755, parents=True, exist_ok=True)
+    plan = authorities.keys.plan.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for name, content in {
+        "root.pem": authorities.root.public_bytes(Encoding.PEM),
+        "issuing.pem": authorities.issuing.public_bytes(Encoding.PEM),
+        "checkpoint.vkey": f"{authorities.note_key}\n".encode(),
+        "plan.pub": plan,
+        "devices-account.pub": f"{authorities.account}\n".encode(),
+    }.items():
+        path = trust / name
+        if not path.exists() or path.read_bytes() != content:
+            write_whole(path, content, 0o644)
+
+
+def _certify(keys: KeyRing, name: str, now: datetime, entropy: bytes) -> tuple[x509.Certificate, x509.Certificate]:
+    begins = (now - BACKDATED).replace(microsecond=0)
+    root = authority_certificate(
+        keys.root.public_key(),
+        f"Bastide root {name}",
+        serial=serial_number(entropy[:24]),
+        not_before=begins,
+        not_after=begins + ROOT_LIFETIME,
+        issuer=None,
+    ).sign(keys.root, SIGNED_OVER[keys.root.curve.name])
+    issuing = authority_certificate(
+        keys.issuing.public_key(),
+        f"Bastide issuing CA {name}",
+        serial=serial_number(entropy[24:]),
+        not_before=begins,
+        not_after=begins + ISSUING_LIFETIME,
+        issuer=root,
+    ).sign(keys.root, SIGNED_OVER[keys.root.curve.name])
+    return root, issuing
+
+
+def _load(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise KeysUnusable(
+            f"The authority's certificate {path} cannot be read ({error}). Restore it from a backup."
+        ) from error
+
+
+def _check(keys: KeyRing, root: x509.Certificate, issuing: x509.Certificate) -> None:
+    try:
+        root.verify_directly_issued_by(root)
+        issuing.verify_directly_issued_by(root)
+        belongs = _same(root, keys.root) and _same(issuing, keys.issuing)
+    except (ValueError, TypeError, InvalidSignature):
+        belongs = False
+    if not belongs:
+        raise KeysUnusable(
+            "The root and issuing certificates are not those of the authority keys. Restore the signer's folder as a whole "
+            "from one backup."
+        )
+
+
+def _same(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
+    return certificate.public_key() == key.public_key()
