@@ -28,6 +28,8 @@ from bastide.ports.platform.access import AccessReads, AccessUnitsOfWork, Passwo
 
 TOKEN_TOUCH_EVERY = timedelta(minutes=10)
 LONGEST_PASSWORD_TRIED = 1024
+# What has ended stays this long for whoever looks into a sign-in; the ledger keeps its record.
+FORGOTTEN_AFTER = timedelta(days=2)
 
 _UNKNOWN = "The session or token is not known here, or has ended; sign in again."
 _WRONG = "The name and the password do not belong together."
@@ -135,8 +137,18 @@ async def by_password(door: Door, name: str, password: str, visitor: Visitor) ->
     return await _open(door, person, Means.PASSWORD, visitor, forgive=tuple(limits))
 
 
-async def passkey_sign_in_options(door: Door) -> tuple[str, dict[str, Any]]:
-    """A challenge (to be handed back with the answer) and what the browser's ``credentials.get`` is called with."""
+async def passkey_sign_in_options(door: Door, visitor: Visitor) -> tuple[str, dict[str, Any]]:
+    """A challenge (to be handed back with the answer) and what the browser's ``credentials.get`` is called with.
+
+    Anybody may ask for one and each is a row, so an address that only asks has to wait (``TryLater``).
+    """
+    now, limits = door.clock.now(), throttle.challenge_keys(network(visitor.address))
+    counted = await door.reads.failures(list(limits), now - throttle.LONGEST_WINDOW, throttle.MOST_COUNTED)
+    pause = throttle.wait(limits, counted, now)
+    if pause > timedelta(0):
+        raise TryLater(pause)
+    async with door.units("system:access") as work:
+        work.access.failed(list(limits), now)
     text = await _challenge(door, Purpose.PASSKEY_SIGN_IN, None)
     return text, passkeys.sign_in_options(door.party, text.encode())
 
@@ -234,7 +246,7 @@ async def _open(
                 work.access.used_passkey(passkey[0], passkey[1], passkey[2], now)
             if forgive:
                 work.access.succeeded(list(forgive))
-            work.access.forget(now - max(session.ABSOLUTE_LIMIT, throttle.LONGEST_WINDOW, timedelta(days=30)))
+            work.access.forget(now - FORGOTTEN_AFTER)
             work.access.add_session(opened, session.SESSIONS_EACH)
             facts = {"session": id, "means": means.value, "address": Personal(visitor.address)}
             work.ledger.record("access:session:opened", f"person:{person.id}", facts)
@@ -256,7 +268,7 @@ async def _challenge(door: Door, purpose: Purpose, person: PersonId | None) -> s
         expires_at=now + LIFE[purpose],
     )
     async with door.units("system:access") as work:
-        work.access.forget(now - timedelta(days=30))
+        work.access.forget(now - FORGOTTEN_AFTER)
         work.access.add_ticket(made)
     return text
 

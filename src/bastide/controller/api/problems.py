@@ -121,5 +121,5 @@ def install(app: FastAPI) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         return of_anything(error)
 
-    for kind in (BastideError, RequestValidationError, HTTPException, Exception):
+    for kind in (BastideError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)

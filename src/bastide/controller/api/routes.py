@@ -6,7 +6,7 @@ one of these.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 256 * 1024
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
-class Open(Enum):
+class Open(StrEnum):
     """Rules that are not a permission."""
 
     PUBLIC = "public"

@@ -28,6 +28,11 @@ ACCOUNT = Limit(
     free=30, window=timedelta(minutes=30), first_wait=timedelta(seconds=1), longest_wait=timedelta(seconds=30)
 )
 
+# Asking for challenges is no failure, but each one is kept for a while.
+CHALLENGE = Limit(
+    free=40, window=timedelta(minutes=5), first_wait=timedelta(seconds=2), longest_wait=timedelta(minutes=5)
+)
+
 LONGEST_WINDOW = timedelta(minutes=30)
 MOST_COUNTED = 64
 """Failures looked at for one key: beyond these the wait is at its limit anyway."""
@@ -36,6 +41,11 @@ MOST_COUNTED = 64
 def keys(account: str, address: str) -> dict[str, Limit]:
     """The keys under which a failed password is counted."""
     return {f"pair:{account}@{address}": PAIR, f"address:{address}": ADDRESS, f"account:{account}": ACCOUNT}
+
+
+def challenge_keys(address: str) -> dict[str, Limit]:
+    """The key under which a challenge that was asked for is counted."""
+    return {f"challenge:{address}": CHALLENGE}
 
 
 def wait(limits: Mapping[str, Limit], failures: Mapping[str, Sequence[datetime]], now: datetime) -> timedelta:
