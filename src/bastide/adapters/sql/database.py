@@ -12,12 +12,12 @@ SQLite: WAL, ``synchronous=FULL``, ``BEGIN IMMEDIATE``, and the driver's own tra
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
@@ -26,6 +26,7 @@ from bastide.core.error import Conflict, Unavailable
 
 T = TypeVar("T")
 Change = Callable[[Connection], None]
+Append = Callable[[Connection, Sequence[Any]], None]
 Listener = Callable[[Sequence[Record]], None]
 
 # A group larger than this makes its first unit wait too long for its last one.
@@ -36,17 +37,18 @@ BUSY_TIMEOUT_MS = 10_000
 
 @dataclass(slots=True)
 class Unit:
-    """What one unit of work collected. ``appends`` are rows that cannot be refused; a group inserts them together."""
+    """What one unit of work collected. ``appends`` are rows that cannot be refused, by the function that inserts them: it is
+    called once for a whole group, after all changes."""
 
     changes: list[Change] = field(default_factory=list)
-    appends: dict[Table, list[Mapping[str, Any]]] = field(default_factory=dict)
+    appends: dict[Append, list[Any]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
     def change(self, apply: Change) -> None:
         self.changes.append(apply)
 
-    def append(self, table: Table, row: Mapping[str, Any]) -> None:
-        self.appends.setdefault(table, []).append(row)
+    def append(self, insert: Append, row: Any) -> None:
+        self.appends.setdefault(insert, []).append(row)
 
     @property
     def empty(self) -> bool:
@@ -78,7 +80,7 @@ class Database:
 
     def __init__(self, writer: Engine, reader: Engine) -> None:
         self.engine = writer
-        self._reader = reader
+        self.reader = reader
         self._listeners: list[Listener] = []
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="sql-read")
@@ -115,11 +117,11 @@ class Database:
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
         self._pool.shutdown(wait=True)
         self.engine.dispose()
-        self._reader.dispose()
+        self.reader.dispose()
 
     def _ask(self, ask: Callable[[Connection], T]) -> T:
         try:
-            with self._reader.connect() as connection, connection.begin() as transaction:
+            with self.reader.connect() as connection, connection.begin() as transaction:
                 answer = ask(connection)
                 transaction.rollback()
                 return answer
@@ -188,12 +190,12 @@ def _apply(connection: Connection, unit: Unit) -> None:
 
 
 def _append(connection: Connection, group: Sequence[_Waiting]) -> None:
-    rows: dict[Table, list[Mapping[str, Any]]] = {}
+    rows: dict[Append, list[Any]] = {}
     for waiting in group:
-        for table, more in waiting.unit.appends.items():
-            rows.setdefault(table, []).extend(more)
-    for table, all_rows in rows.items():
-        connection.execute(insert(table), all_rows)
+        for insert, more in waiting.unit.appends.items():
+            rows.setdefault(insert, []).extend(more)
+    for insert, all_rows in rows.items():
+        insert(connection, all_rows)
 
 
 def _named(act: str, error: Exception) -> Exception:

@@ -30,7 +30,7 @@ def keep(salt: bytes, value: str) -> Kept:
     """A new fact under a fresh salt."""
     if len(salt) != SALT_BYTES:
         raise ValueError(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
-    value = value.encode("utf-8", "replace").decode()
+    value = value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()  # what any database can hold
     return Kept(commitment(salt, value), salt, value)
 
 

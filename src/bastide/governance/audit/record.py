@@ -75,7 +75,10 @@ def write_record(
     version: int,
     commit: Commit,
 ) -> bytes:
-    """The canonical bytes of a record; ``at`` as :func:`instant` writes it, ``body`` as :func:`plain` gives it."""
+    """The canonical bytes of a record.
+
+    ``at`` is as :func:`instant` writes it, ``body`` as :func:`plain` gives it, the other texts as :func:`presentable` does.
+    """
     who = {PERSONAL_MARK: commit(actor.value)} if isinstance(actor, Personal) else actor
     stored = Stored(who, at, _sealed(body, commit), FORM, record_id, kind, subject, version)
     try:
@@ -137,6 +140,13 @@ def plain(body: Any) -> Mapping[str, Recorded]:
     if not isinstance(value, dict):
         raise TypeError(f"the body of a record is a mapping or a dataclass, not {type(body).__name__}")
     return value
+
+
+def presentable(text: str) -> str:
+    """Text that every database and every JSON reader can hold: no NUL, no half of a surrogate pair."""
+    if text.isascii():
+        return text if "\0" not in text else text.replace("\0", "\ufffd")
+    return _scrubbed(text.replace("\0", "\ufffd"))  # type: ignore[no-any-return]
 
 
 def instant(at: datetime) -> str:

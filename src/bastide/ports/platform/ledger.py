@@ -1,4 +1,4 @@
-"""The ledger as flows and the console read it. Writing happens in a unit of work."""
+"""The ledger as flows and the console read it, and its tree as the sequencer keeps it. Writing happens in a unit of work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Protocol
 
 from bastide.core.audit import Checkpoint, Record
 from bastide.core.ids import RecordId
+from bastide.governance.audit.tree import Edge, Tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +40,48 @@ class Ledger(Protocol):
     async def checkpoint(self) -> Checkpoint | None: ...
 
     async def prove(self, record: RecordId) -> InclusionProof: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TreeState:
+    """How far the ledger is: ``origin`` is empty before the first checkpoint, ``recorded`` counts the records committed."""
+
+    shard: int
+    origin: str
+    checkpoint: Checkpoint | None
+    recorded: int
+
+    @property
+    def size(self) -> int:
+        """How many of the records are in the tree."""
+        return self.checkpoint.size if self.checkpoint is not None else 0
+
+
+class LedgerTree(Protocol):
+    """The tree of the open shard as its sequencer keeps it."""
+
+    async def lead(self) -> bool:
+        """True while this process is the one that integrates; asked again before each round."""
+        ...
+
+    async def state(self) -> TreeState: ...
+
+    async def leaves(self, start: int, limit: int) -> Sequence[bytes]:
+        """Leaf hashes of committed records from a position on, without a gap."""
+        ...
+
+    async def edge(self, size: int) -> Edge:
+        """The right edge of the tree at that size."""
+        ...
+
+    async def consistency(self, old: int, new: int, over: Sequence[Tile]) -> Sequence[bytes]:
+        """RFC 6962 2.1.2, where ``over`` holds tiles that are not stored yet."""
+        ...
+
+    async def root(self, size: int, over: Sequence[Tile]) -> bytes:
+        """The root at that size, where ``over`` holds tiles that are not stored yet."""
+        ...
+
+    async def store(self, old: TreeState, tiles: Sequence[Tile], checkpoint: Checkpoint) -> None:
+        """Tiles and checkpoint in one transaction; ``Conflict`` where the tree is no longer at ``old``."""
+        ...

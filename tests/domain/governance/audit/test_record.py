@@ -24,6 +24,7 @@ from bastide.governance.audit.record import (
     opened,
     parse_instant,
     plain,
+    presentable,
     read_record,
     write_record,
 )
@@ -126,8 +127,15 @@ def test_a_fact_holds_only_with_its_own_salt_and_value() -> None:
 
 
 def test_half_a_surrogate_pair_from_a_device_does_not_stop_its_record() -> None:
-    body = read_record(_write({"name": "bad \ud800", "in": [{"\udfff": 1}]}, subject="device:\ud800")).body
+    body = read_record(_write({"name": "bad \ud800", "in": [{"\udfff": 1}]})).body
     assert body == {"name": "bad ?", "in": [{"?": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("a\0b", "a\ufffdb"), ("ü\0", "ü\ufffd"), ("\ud800", "?"), ("ok ü", "ok ü")]
+)
+def test_names_are_made_of_text_that_every_database_holds(text: str, shown: str) -> None:
+    assert presentable(text) == shown
 
 
 def test_a_record_that_is_too_large_or_too_deep_is_refused() -> None:
