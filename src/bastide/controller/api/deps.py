@@ -13,7 +13,7 @@ from bastide.ports.platform.samples import Samples
 
 
 class Live(Protocol):
-    """Committed records as they come (``controller.console.live.LiveRecords``)."""
+    """Committed records as they come (``controller.live.LiveRecords``)."""
 
     def stream(self, beat: float = 15.0) -> AsyncIterator[Sequence[Record] | None]:
         """Each commit's records; an empty sequence where some were missed, None as a beat."""
