@@ -1,0 +1,1 @@
+"""nats-server: its configuration, connections to it, and what is kept in it (streams, key-value buckets, sessions)."""

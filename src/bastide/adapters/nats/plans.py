@@ -1,0 +1,105 @@
+"""What the broker holds for each device: the bucket ``plans``, mirrored in memory in every process that asks it.
+
+A change is durable before it is announced, and announced by a request that ingest workers answer when they hold it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NATSError
+from nats.errors import NoRespondersError
+from nats.js.api import DeliverPolicy
+from nats.js.errors import Error as JetStreamError
+
+from bastide.adapters.nats.provision import PLANS, PLANS_PREFIX
+from bastide.core.error import Unavailable, Unreadable
+from bastide.core.ids import DeviceId
+from bastide.wire.desired import Desired, decode_desired, encode_desired
+
+ANNOUNCED = "ingest.plan"
+PUT_SECONDS = 5.0
+LOAD_SECONDS = 30.0
+# Ingest answers in about a millisecond; while it restarts nobody does, and it loads the bucket before it takes messages.
+TOLD_SECONDS = 0.5
+
+
+class Plans:
+    """The mirror. ``on_change`` is called for each newer plan that arrives, with the one held before."""
+
+    def __init__(self, client: Client, on_change: Callable[[Desired, Desired | None], None] | None = None) -> None:
+        self._client = client
+        self._jetstream = client.jetstream(timeout=PUT_SECONDS)
+        self._held: dict[DeviceId, Desired] = {}
+        self._on_change = on_change
+
+    def held(self, device: DeviceId) -> Desired | None:
+        return self._held.get(device)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    async def start(self, *, answer: bool) -> None:
+        """Listens for announcements, then loads the bucket. Ingest workers ``answer``; controllers only listen."""
+
+        async def announced(message: Msg) -> None:
+            with contextlib.suppress(Unreadable):
+                self.hold(decode_desired(message.data))
+            if answer and message.reply:
+                await message.respond(b"held")
+
+        await self._client.subscribe(ANNOUNCED, cb=announced)
+        await self._client.flush()
+        await self.load()
+
+    async def load(self) -> None:
+        """Reads the whole bucket; also after a reconnect, when announcements may have been missed."""
+        try:
+            state = (await self._jetstream.stream_info(PLANS)).state
+            if not state.messages:
+                return
+            values = await self._jetstream.subscribe(
+                f"{PLANS_PREFIX}.>", stream=PLANS, ordered_consumer=True, deliver_policy=DeliverPolicy.LAST_PER_SUBJECT
+            )
+            try:
+                async with asyncio.timeout(LOAD_SECONDS):
+                    while True:
+                        message = await values.next_msg(timeout=PUT_SECONDS)
+                        # A value that cannot be read is a device without a plan: it is refused until the plan is put again.
+                        with contextlib.suppress(Unreadable):
+                            self.hold(decode_desired(message.data))
+                        if message.metadata.num_pending == 0:
+                            return
+            finally:
+                await values.unsubscribe()
+        except (NATSError, JetStreamError, TimeoutError) as error:
+            raise Unavailable(
+                f"The broker does not give the plans that it holds: {error or type(error).__name__}.",
+                code="nats:plans:unavailable",
+            ) from error
+
+    def hold(self, desired: Desired) -> None:
+        """Takes a plan into the mirror unless a newer one is there."""
+        device = desired.plan.device
+        before = self._held.get(device)
+        if before is not None and before.plan.generation > desired.plan.generation:
+            return
+        self._held[device] = desired
+        if self._on_change is not None:
+            self._on_change(desired, before)
+
+    async def put(self, desired: Desired) -> None:
+        """Makes it durable, then tells whoever mirrors the bucket. From the first moment no older plan is used here."""
+        self.hold(desired)
+        data = encode_desired(desired)
+        try:
+            await self._jetstream.publish(f"{PLANS_PREFIX}.{desired.plan.device}", data)
+            with contextlib.suppress(NoRespondersError, TimeoutError):
+                await self._client.request(ANNOUNCED, data, timeout=TOLD_SECONDS)
+        except (NATSError, JetStreamError) as error:
+            raise Unavailable(
+                f"The broker cannot keep the plan of {desired.plan.device}: {error or type(error).__name__}.",
+                code="nats:plans:unavailable",
+            ) from error
