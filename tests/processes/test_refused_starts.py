@@ -1,0 +1,132 @@
+"""What `bastide up` refuses, each with one clear sentence and exit status 2, before anything is started or changed."""
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.peers import require_root
+from tests.processes.bastide import COMMAND, Bastide, environment, until
+
+
+def refused(data: Path, **ports: int) -> str:
+    """The sentence that `bastide up` refuses with."""
+    bastide = Bastide(data)
+    ended = subprocess.run(
+        [COMMAND, "up"],
+        env=environment(data, bastide.ports | ports),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    assert ended.returncode == 2, (ended.stdout, ended.stderr)
+    assert "Traceback" not in ended.stderr
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 1, ended.stderr
+    assert lines[0].startswith("bastide: ")
+    assert until(lambda: not bastide.children(), 5), "children were left behind"
+    return lines[0]
+
+
+def test_a_port_in_use_is_named_with_the_option_that_names_another(home: Path) -> None:
+    def try_it(name: str) -> str:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            sentence = refused(home / name, **{name: port})
+        assert str(port) in sentence
+        return sentence
+
+    names = ["console_port", "device_port", "mqtt_port", "nats_port"]
+    with ThreadPoolExecutor() as together:  # each waits a while for the port to become free
+        for name, sentence in zip(names, together.map(try_it, names), strict=True):
+            assert f"--{name.replace('_', '-')}" in sentence
+
+
+def test_a_directory_that_others_may_enter_is_refused_and_left_alone(home: Path) -> None:
+    data = home / "data"
+    made(data)
+    data.chmod(0o755)
+    sentence = refused(data)
+    assert "chmod 700" in sentence
+    assert data.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_directory_that_holds_other_things_is_refused_and_left_alone(home: Path) -> None:
+    data = home / "data"
+    data.mkdir(mode=0o700)
+    (data / "thesis.txt").write_text("years of work")
+    assert "not made by Bastide" in refused(data)
+    assert [each.name for each in data.iterdir()] == ["thesis.txt"]
+
+
+def test_a_directory_that_a_newer_release_made_is_refused_and_left_alone(home: Path) -> None:
+    data = home / "data"
+    made(data)
+    marker = data / "bastide.json"
+    marker.write_text(json.dumps({"format": 999}))
+    assert "newer" in refused(data)
+    assert json.loads(marker.read_text()) == {"format": 999}
+
+
+def test_a_file_where_the_directory_should_be_is_refused(home: Path) -> None:
+    data = home / "data"
+    data.write_text("")
+    assert str(data) in refused(data)
+
+
+def test_another_users_directory_is_refused(home: Path) -> None:
+    require_root("to give a directory to somebody else")
+    data = home / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, 65534, 65534)
+    assert "another user" in refused(data)
+
+
+def test_an_unknown_setting_is_named(home: Path) -> None:
+    data = home / "data"
+    made(data)
+    (data / "bastide.toml").write_text("consol_port = 1\n")
+    assert "consol_port" in refused(data)
+
+
+def test_a_full_disk_is_said_and_nothing_half_made_is_left_to_trip_over(home: Path) -> None:
+    require_root("to mount a small file system")
+    with small_disk(home / "disk") as disk:
+        (disk / "ballast").write_bytes(bytes(disk_room(disk)))
+        sentence = refused(disk / "data")
+        assert "space" in sentence.lower()
+        (disk / "ballast").unlink()
+
+
+def made(data: Path) -> None:
+    """A data directory as Bastide makes one, without starting anything."""
+    data.mkdir(mode=0o700)
+    (data / "bastide.json").write_text(json.dumps({"format": 1}))
+
+
+@contextmanager
+def small_disk(path: Path, kilobytes: int = 256) -> Iterator[Path]:
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", path], capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+def disk_room(disk: Path) -> int:
+    found = os.statvfs(disk)
+    return found.f_bavail * found.f_frsize
