@@ -58,6 +58,8 @@ class UpSettings(BaseSettings):
     database_url: str = ""
     nats_url: str = ""
     nats_server: str = ""
+    # The signer reads its own table; it is named here only so that the file may hold it.
+    signer: dict[str, Any] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -212,10 +214,19 @@ async def _run(directory: DataDirectory, settings: UpSettings, lock: int, demo: 
 
 def _environment(directory: DataDirectory, settings: UpSettings) -> dict[str, str]:
     """What each child is told; settings that are empty are left to the child's own defaults."""
-    told = {f"BASTIDE_{name.upper()}": str(value) for name, value in settings.model_dump().items() if value != ""}
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BASTIDE_")}  # noqa: TID251
+    values = settings.model_dump(exclude={"signer"})
+    told = {f"BASTIDE_{name.upper()}": str(value) for name, value in values.items() if value != ""}
+    told["BASTIDE_SIGNER_SOCKET"] = str(directory.signer_socket)
+    told["BASTIDE_SIGNER_SERVER_NAMES"] = ",".join(names(settings))
+    inherited = dict(os.environ)  # noqa: TID251 (a command reads the environment that it was started in)
     # One arena a process: glibc makes one for each thread otherwise, and never gives them back.
     return {"MALLOC_ARENA_MAX": "2", **inherited, **told, "BASTIDE_DATA": str(directory.path), "PYTHONUNBUFFERED": "1"}
+
+
+def names(settings: UpSettings) -> tuple[str, ...]:
+    """What the server certificates are good for: the names that were set, and the address that is listened on."""
+    told = [name.strip() for name in settings.server_names.split(",") if name.strip()]
+    return tuple(dict.fromkeys([*told, "localhost", "127.0.0.1", settings.host]))
 
 
 def _nats_server(settings: UpSettings) -> str:

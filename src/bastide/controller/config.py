@@ -20,6 +20,7 @@ class ControllerConfig(BaseSettings):
     server_names: str = "localhost"
     database_url: str = ""
     nats_url: str = ""
+    signer_socket: Path | None = None
     ready_fd: int = -1
 
     @property
