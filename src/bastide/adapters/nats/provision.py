@@ -4,7 +4,8 @@
   say (``$MQTT.msgs.up.>``) is in no stream: the ingest worker answers for it, after it has made it durable. If this stream
   took all subjects, as the server makes it by itself, the broker would acknowledge messages that nobody keeps. So this is
   done before the first connection is let in, and again whenever the connection to the broker comes back.
-- ``INGEST`` is the journal, ``EVIDENCE`` what other processes observed, ``KV_plans`` what the broker holds for each device.
+- ``INGEST_<partition>`` is an ingest worker's journal,
+  ``EVIDENCE`` what other processes observed, ``KV_plans`` what the broker holds for each device.
 """
 
 import json
@@ -16,7 +17,7 @@ from nats.errors import Error as NATSError
 from bastide.core.error import Unavailable
 
 DOWNLINK = "$MQTT_msgs"
-JOURNAL, EVIDENCE, PLANS = "INGEST", "EVIDENCE", "KV_plans"
+EVIDENCE, PLANS = "EVIDENCE", "KV_plans"
 JOURNAL_PREFIX, EVIDENCE_PREFIX, PLANS_PREFIX = "journal", "evidence", "$KV.plans"
 
 API_SECONDS = 10.0
@@ -34,7 +35,6 @@ def _stream(name: str, subjects: str, **others: object) -> dict[str, Any]:
 
 _DOWNLINK = _stream(DOWNLINK, "$MQTT.msgs.devices.>", retention="interest", allow_msg_ttl=True, max_bytes=_GIBIBYTE)
 _PLATFORM = (
-    _stream(JOURNAL, f"{JOURNAL_PREFIX}.>", max_bytes=2 * _GIBIBYTE, duplicate_window=120 * _SECOND),
     _stream(
         EVIDENCE,
         f"{EVIDENCE_PREFIX}.>",
@@ -63,6 +63,21 @@ async def provision_platform(client: Client) -> None:
     """The platform's account, by the controller."""
     for wanted in _PLATFORM:
         await _ensure(client, wanted)
+
+
+def journal_stream(partition: str) -> str:
+    return f"INGEST_{partition}"
+
+
+async def provision_journal(client: Client, partition: str) -> None:
+    """The journal of one ingest worker, by itself."""
+    wanted = _stream(
+        journal_stream(partition),
+        f"{JOURNAL_PREFIX}.{partition}",
+        max_bytes=2 * _GIBIBYTE,
+        duplicate_window=120 * _SECOND,
+    )
+    await _ensure(client, wanted)
 
 
 async def _ensure(client: Client, wanted: dict[str, Any]) -> None:

@@ -17,12 +17,14 @@ import numpy as np
 from bastide.adapters.samples.engine import ENGINE_ERRORS, engine
 from bastide.adapters.samples.segments import Segment, merged, next_merge, read_name, visible
 from bastide.core.error import BastideError, Unavailable
+from bastide.wire.batch import sequence_of
 
 MEMORY_MIB = 192
 MICROSECONDS = 1_000_000
 ASIDE = ".new"
 
 Value = float | int | str | bool
+Entry = tuple[str, str, int, Mapping[str, Value]]  # device, channel, microseconds, fields
 
 
 class PartitionTaken(BastideError):
@@ -97,8 +99,16 @@ class PartitionWriter:
     def segments(self) -> tuple[Segment, ...]:
         return visible(_segments(self._folder))
 
+    def store(self, batches: Sequence[tuple[int, Sequence[Entry]]]) -> None:
+        """Makes batches, oldest first, durable as one file; ``Unavailable`` where the disk does not take them."""
+        columns = Columns()
+        for number, entries in batches:
+            for index, (device, channel, at, fields) in enumerate(entries):
+                columns.add(device, channel, at, fields, sequence_of(number, index))
+        self.write(columns, batches[0][0], batches[-1][0])
+
     def write(self, columns: Columns, first: int, last: int) -> None:
-        """Makes the samples of batches ``first`` to ``last`` durable; ``Unavailable`` where the disk does not take them."""
+        """The same for samples that are already columns."""
         if len(columns):
             at = np.array(columns.at, dtype="int64")
             segment = Segment(first, last, 0, int(at.min()) // MICROSECONDS, int(at.max()) // MICROSECONDS + 1)
