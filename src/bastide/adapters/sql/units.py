@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from bastide.adapters.sql.access import AccessReads, AccessWrites
 from bastide.adapters.sql.catalogue import CatalogueReads, CatalogueWrites
+from bastide.adapters.sql.credentials import CredentialReads, CredentialWrites
 from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.decisions import DecisionReads, DecisionWrites, PlanReads, PlanWrites
 from bastide.adapters.sql.devices import DeviceReads, DeviceWrites
@@ -28,6 +29,7 @@ class SQLUnitOfWork:
         self.waivers = WaiverWrites(unit)
         self.catalogue = CatalogueWrites(unit)
         self.access = AccessWrites(unit)
+        self.credentials = CredentialWrites(unit)
         self.ledger = LedgerWrites(unit, actor, clock, ids)
 
 
@@ -59,3 +61,4 @@ class SQLStores:
         self.waivers = WaiverReads(database)
         self.catalogue = CatalogueReads(database)
         self.access = AccessReads(database)
+        self.credentials = CredentialReads(database)

@@ -1,0 +1,192 @@
+"""Claims, issuances and certificates."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Select, and_, delete, insert, or_, select, update
+
+from bastide.adapters.sql.database import Database, Unit
+from bastide.adapters.sql.schema.credentials import certificates, claims, enforced, issuances
+from bastide.core.error import Conflict, Refused
+from bastide.core.ids import ClaimId, DeviceId, RequestId
+from bastide.core.plan import CredentialState, Point, UpdateEligibility
+from bastide.device.credential.claim import Claim, ClaimState
+from bastide.device.credential.issuance import Certificate, Issuance, Progress, Purpose
+
+T = TypeVar("T")
+
+
+class CredentialWrites:
+    """Implements ports.platform.credentials.CredentialWrites."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    def add_claim(self, claim: Claim) -> None:
+        row = _row(claim)
+        self._unit.change(lambda connection: _run(connection, insert(claims).values(row)))
+
+    def revoke_claim(self, id: ClaimId, at: datetime) -> None:
+        change = update(claims).where(claims.c.id == id, claims.c.state == ClaimState.OPEN.value)
+        change = change.values(state=ClaimState.REVOKED.value, used_at=at)
+        self._one(change, f"The claim {id} is not open: it was used or revoked already, or there is none.")
+
+    def use_claim(self, id: ClaimId, request: RequestId, at: datetime) -> None:
+        change = update(claims).where(
+            claims.c.id == id, claims.c.state == ClaimState.OPEN.value, claims.c.expires_at > at
+        )
+        change = change.values(state=ClaimState.USED.value, used_at=at, request=request)
+        self._one(change, f"The claim {id} is not open any more.")
+
+    def intend(self, issuance: Issuance) -> None:
+        row = _row(issuance)
+        others = select(issuances.c.device).where(
+            issuances.c.key == issuance.key,
+            issuances.c.device != issuance.device,
+            issuances.c.progress != Progress.REFUSED.value,
+        )
+
+        def apply(connection: Connection) -> None:
+            if connection.execute(others.limit(1)).first() is not None:
+                raise Refused(
+                    "Another device has a certificate over the same key. Each device needs a key of its own: make a new one on "
+                    "this device.",
+                    code="enrolment:key:shared",
+                )
+            connection.execute(insert(issuances).values(row))
+
+        self._unit.change(apply)
+
+    def must_be_valid(self, serial: str) -> None:
+        query = select(certificates.c.state).where(certificates.c.serial == serial)
+
+        def apply(connection: Connection) -> None:
+            if connection.execute(query).scalar() != CredentialState.VALID.value:
+                raise Conflict(f"The certificate {serial} is not valid any more.")
+
+        self._unit.change(apply)
+
+    def issued(self, certificate: Certificate) -> None:
+        self._end(certificate.request, Progress.ISSUED)
+        row = _row(certificate)
+        held = select(enforced.c.holds).where(
+            enforced.c.device == certificate.device, enforced.c.point == Point.CREDENTIAL.value
+        )
+
+        def apply(connection: Connection) -> None:
+            # Between intent and result the device may have been suspended: then its new certificate is so from the start.
+            state = connection.execute(held).scalar() or certificate.state.value
+            connection.execute(insert(certificates).values({**row, "state": state}))
+
+        self._unit.change(apply)
+
+    def refused(self, request: RequestId) -> None:
+        self._end(request, Progress.REFUSED)
+
+    def forget(self, before: datetime) -> None:
+        for gone in (
+            delete(claims).where(claims.c.expires_at < before),
+            delete(issuances).where(issuances.c.not_after < before),
+            delete(certificates).where(certificates.c.not_after < before),
+        ):
+            self._unit.change(lambda connection, gone=gone: _run(connection, gone))  # type: ignore[misc]
+
+    def _end(self, request: RequestId, progress: Progress) -> None:
+        change = update(issuances).where(
+            issuances.c.request == request, issuances.c.progress == Progress.INTENDED.value
+        )
+        self._one(change.values(progress=progress.value), f"The issuance {request} has ended already.")
+
+    def _one(self, statement: Any, otherwise: str) -> None:
+        def apply(connection: Connection) -> None:
+            if connection.execute(statement).rowcount != 1:
+                raise Conflict(otherwise)
+
+        self._unit.change(apply)
+
+
+class CredentialReads:
+    """Implements ports.platform.credentials.CredentialReads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, id: ClaimId) -> Claim | None:
+        return await self._one(select(claims).where(claims.c.id == id), _claim)
+
+    async def claims(self, limit: int, after: str = "") -> Sequence[Claim]:
+        query = select(claims).order_by(claims.c.created_at.desc(), claims.c.id.desc()).limit(limit)
+        if after:
+            last = select(claims.c.created_at).where(claims.c.id == after).scalar_subquery()
+            same_time = and_(claims.c.created_at == last, claims.c.id < after)
+            query = query.where(or_(claims.c.created_at < last, same_time))
+        return await self._all(query, _claim)
+
+    async def issuance(self, request: RequestId) -> Issuance | None:
+        return await self._one(select(issuances).where(issuances.c.request == request), _issuance)
+
+    async def unfinished(self, limit: int) -> Sequence[Issuance]:
+        query = select(issuances).where(issuances.c.progress == Progress.INTENDED.value)
+        return await self._all(query.order_by(issuances.c.not_before).limit(limit), _issuance)
+
+    async def certificate(self, fingerprint: str) -> Certificate | None:
+        return await self._one(select(certificates).where(certificates.c.fingerprint == fingerprint), _certificate)
+
+    async def certificate_for(self, request: RequestId) -> Certificate | None:
+        return await self._one(select(certificates).where(certificates.c.request == request), _certificate)
+
+    async def certificates(self, device: DeviceId, limit: int) -> Sequence[Certificate]:
+        query = select(certificates).where(certificates.c.device == device)
+        query = query.order_by(certificates.c.issued_at.desc(), certificates.c.serial).limit(limit)
+        return await self._all(query, _certificate)
+
+    async def revoked(self, now: datetime, limit: int) -> Sequence[tuple[int, datetime]]:
+        query = select(certificates.c.serial, certificates.c.changed_at).where(
+            certificates.c.state == CredentialState.REVOKED.value, certificates.c.not_after > now
+        )
+        rows = await self._database.read(
+            lambda connection: connection.execute(query.order_by(certificates.c.serial).limit(limit)).all()
+        )
+        return [(int(row.serial, 16), row.changed_at) for row in rows]
+
+    async def held(self, device: DeviceId) -> tuple[CredentialState, UpdateEligibility] | None:
+        query = select(enforced.c.point, enforced.c.holds).where(enforced.c.device == device)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        holds = {row.point: row.holds for row in rows}
+        if not {Point.CREDENTIAL.value, Point.UPDATE.value} <= set(holds):
+            return None
+        return CredentialState(holds[Point.CREDENTIAL.value]), UpdateEligibility(holds[Point.UPDATE.value])
+
+    async def _one(self, query: Select[Any], read: Callable[[Row[Any]], T]) -> T | None:
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        return None if row is None else read(row)
+
+    async def _all(self, query: Select[Any], read: Callable[[Row[Any]], T]) -> Sequence[T]:
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [read(row) for row in rows]
+
+
+def _run(connection: Connection, statement: Any) -> None:
+    connection.execute(statement)
+
+
+def _row(value: Claim | Issuance | Certificate) -> Mapping[str, Any]:
+    return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, ClaimState | Purpose | Progress | CredentialState) else value
+
+
+def _claim(row: Row[Any]) -> Claim:
+    return Claim(**{**row._mapping, "state": ClaimState(row.state)})
+
+
+def _issuance(row: Row[Any]) -> Issuance:
+    return Issuance(**{**row._mapping, "purpose": Purpose(row.purpose), "progress": Progress(row.progress)})
+
+
+def _certificate(row: Row[Any]) -> Certificate:
+    return Certificate(**{**row._mapping, "state": CredentialState(row.state)})

@@ -1,0 +1,41 @@
+"""The device's certificate from the TLS layer, by the names of the ASGI TLS extension.
+
+No ASGI server shows the peer's certificate. uvicorn's httptools protocol makes the request's scope in ``on_message_begin``;
+this subclass adds to it what the TLS object knows. The certificate there is verified: the listener's context trusts our CA
+alone, so a foreign certificate ends in the handshake, and its sender learns no reason but the TLS alert.
+"""
+
+import ssl
+from asyncio import Transport
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class PeerCertificateProtocol(HttpToolsProtocol):
+    """Hand it to uvicorn as ``http``; the scope then has ``extensions["tls"]``."""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._tls = _tls(transport.get_extra_info("ssl_object"))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"tls": self._tls}
+
+
+def peer_certificate(scope: Any) -> bytes | None:
+    """The client's verified certificate (DER) of a request's scope; None where it showed none."""
+    chain = scope.get("extensions", {}).get("tls", {}).get("client_cert_chain", ())
+    return ssl.PEM_cert_to_DER_cert(chain[0]) if chain else None
+
+
+def _tls(connection: Any) -> dict[object, object]:
+    if connection is None:
+        return {}
+    certificate = connection.getpeercert(binary_form=True)
+    return {
+        "tls_version": connection.version(),
+        "client_cert_chain": [ssl.DER_cert_to_PEM_cert(certificate)] if certificate else [],
+        "client_cert_error": None,
+    }

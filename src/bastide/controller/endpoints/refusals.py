@@ -1,0 +1,77 @@
+"""How a refusal is answered, and that it is recorded: each with its reason, at a bounded rate.
+
+A device that tries in a loop, or a scan, must not fill the ledger: past the burst, one record a second is written, and it
+says how many it stands for.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from starlette.responses import PlainTextResponse, Response
+
+from bastide.core.error import BastideError, Refused
+from bastide.flows.issue_certificate import ACTOR
+from bastide.ports.clock import Clock
+from bastide.ports.platform.credentials import CredentialUnitsOfWork
+
+BURST = 20
+PER_SECOND = 1.0
+RETRY_AFTER_SECONDS = "5"
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="Bastide enrolment", charset="UTF-8"'}
+
+# Codes by how HTTP says them; a longer prefix comes before a shorter one. All other refusals are 400.
+_STATUS = (
+    ("enrolment:credentials:", 401),
+    ("enrolment:claim:unknown", 401),
+    ("enrolment:claim:", 403),
+    ("enrolment:body:too-large", 413),
+    ("enrolment:body:slow", 408),
+    ("enrolment:media-type", 415),
+    ("renewal:subject", 400),
+    ("renewal:", 403),
+    ("identity:certificate:", 403),
+    ("bastide:not-found", 404),
+)
+
+
+def answer(error: BastideError) -> Response:
+    """The refusal as an answer: its sentence is the body, so that whoever sets up the device reads what to do."""
+    if not isinstance(error, Refused):
+        return PlainTextResponse(f"{error.sentence}\n", 503, {"Retry-After": RETRY_AFTER_SECONDS})
+    status = next((status for prefix, status in _STATUS if error.reason.startswith(prefix)), 400)
+    return PlainTextResponse(f"{error.sentence}\n", status, _CHALLENGE if status == 401 else None)
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Records refusals in the ledger as ``enrolment:refused``."""
+
+    units: CredentialUnitsOfWork
+    clock: Clock
+    _allowance: float = BURST
+    _last: datetime | None = None
+    _unrecorded: int = field(default=0)
+
+    async def record(self, operation: str, subject: str, refused: Refused, source: str) -> None:
+        now = self.clock.now()
+        if self._last is not None:
+            passed = max(0.0, (now - self._last).total_seconds())
+            self._allowance = min(BURST, self._allowance + passed * PER_SECOND)
+        self._last = now
+        if self._allowance < 1:
+            self._unrecorded += 1
+            return
+        self._allowance -= 1
+        others, self._unrecorded = self._unrecorded, 0
+        async with self.units(ACTOR) as work:
+            work.ledger.record(
+                "enrolment:refused",
+                subject,
+                {
+                    "operation": operation,
+                    "code": refused.reason,
+                    "reason": refused.sentence,
+                    "source": source,
+                    "unrecorded": others,
+                },
+            )

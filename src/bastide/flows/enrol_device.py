@@ -1,0 +1,79 @@
+"""A device enrols with a claim: it gets its id and its first certificate, once.
+
+The claim is used in the same transaction that records the intent, so of any number of attempts one is committed. The same claim
+with the same key again gives the same certificate until the claim expires (the answer may have been lost on the way); with
+another key it is refused, and the device that used it gets evidence of that.
+"""
+
+from bastide.core.error import Conflict
+from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
+from bastide.core.ids import ClaimId, DeviceId, EvidenceId, RecordId, RequestId
+from bastide.device.credential.claim import Claim, ClaimState, check_secret, check_usable, used
+from bastide.device.credential.issuance import Certificate, Issuance, Progress, Purpose
+from bastide.device.identity.request import CertificateRequest, accept_request
+from bastide.flows.issue_certificate import ACTOR, Enrolling, finish_issuance, intend, observe
+
+
+async def enrol_device(name: str, secret: str, csr: bytes, label: str, with_: Enrolling) -> Certificate:
+    """The device's certificate. ``label`` is the class that the path named, or empty. ``Refused`` says what is wrong."""
+    claim = check_secret(await with_.reads.claim(ClaimId(name)), secret)
+    check_usable(claim, label, with_.clock.now())
+    request = accept_request(csr)
+    if claim.state is ClaimState.USED:
+        return await _again(claim, request, with_)
+    begins, ends = with_.validity()
+    issuance = Issuance(
+        request=RequestId(f"enrol:{claim.id}"),
+        purpose=Purpose.ENROL,
+        device=DeviceId(with_.ids.mint("d")),
+        device_class=claim.device_class,
+        owner=claim.owner,
+        site=claim.site,
+        claim=claim.id,
+        csr=csr,
+        key=request.key_digest.hex(),
+        not_before=begins,
+        not_after=ends,
+        record=RecordId(""),
+    )
+    try:
+        async with with_.units(f"claim:{claim.id}") as work:
+            work.credentials.use_claim(claim.id, issuance.request, with_.clock.now())
+            issuance = intend(work, issuance)
+    except Conflict:
+        current = check_secret(await with_.reads.claim(claim.id), secret)
+        check_usable(current, label, with_.clock.now())
+        return await _again(current, request, with_)
+    return await finish_issuance(issuance, with_)
+
+
+async def _again(claim: Claim, request: CertificateRequest, with_: Enrolling) -> Certificate:
+    issuance = await with_.reads.issuance(claim.request) if claim.request else None
+    if issuance is None:
+        raise used(claim)
+    if issuance.key != request.key_digest.hex():
+        await _report(issuance, claim, with_)
+        raise used(claim)
+    certificate = await with_.reads.certificate_for(issuance.request)
+    if certificate is not None:
+        return certificate
+    if issuance.progress is Progress.REFUSED:
+        raise used(claim)
+    return await finish_issuance(issuance, with_)
+
+
+async def _report(issuance: Issuance, claim: Claim, with_: Enrolling) -> None:
+    """A second key under one claim: a mistake of whoever sets devices up, or a claim that was read by somebody else."""
+    now = with_.clock.now()
+    async with with_.units(ACTOR) as work:
+        fact = Evidence(
+            id=EvidenceId(with_.ids.mint("e")),
+            kind="identity.claim.reused",
+            subject=Subject(SubjectKind.DEVICE, issuance.device),
+            source="est",
+            trust=Trust.MEASURED,
+            observed_at=now,
+            received_at=now,
+            body={"claim": claim.id},
+        )
+        observe(work, fact)
