@@ -16,4 +16,13 @@ class Command(NamedTuple):
 COMMANDS: tuple[Command, ...] = (
     Command("up", "bastide.cli.up:up", "Start everything on this machine; Ctrl-C stops it."),
     Command("demo", "bastide.cli.demo:demo", "Run the demo fleet against a Bastide that runs here."),
+    Command(
+        "device", "bastide.cli.device:app", "Find devices, see why each stands as it does, quarantine and release."
+    ),
+    Command("policy", "bastide.cli.policy:app", "The rules in force; what others would do, before they are applied."),
+    Command("waiver", "bastide.cli.waiver:app", "Exceptions to rules, each with an owner, a reason and an end."),
+    Command("ledger", "bastide.cli.ledger:app", "What was done, by whom and why."),
+    Command("people", "bastide.cli.people:app", "Accounts, their roles and what they may see."),
+    Command("sign-in", "bastide.cli.people:sign_in", "One-time links to sign in to the console with."),
+    Command("token", "bastide.cli.token:app", "API tokens, for programs."),
 )

@@ -1,0 +1,65 @@
+"""The settings of the commands that speak to a running Bastide: environment first, then the data directory's own file."""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bastide.core.error import BastideError, Refused
+
+DEFAULT_PORT = 8443
+_environment = os.environ  # noqa: TID251 - this is the config module of the command line
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """Where the API is, who asks, and whom to trust: ``trust`` is a PEM file, None for the system's own roots."""
+
+    url: str
+    token: str
+    trust: Path | None
+    data: Path
+
+
+class NoToken(BastideError):
+    """There is nothing to show who asks."""
+
+    code = "cli:token:missing"
+
+
+def client_settings(data: str = "", *, directory: Path = Path("~/.local/share/bastide")) -> ClientSettings:
+    """BASTIDE_URL and BASTIDE_TOKEN where they are set; else the Bastide of the data directory on this machine."""
+    folder = Path(data or _environment.get("BASTIDE_DATA", "") or directory).expanduser()
+    url = _environment.get("BASTIDE_URL", "").rstrip("/")
+    token = _environment.get("BASTIDE_TOKEN", "").strip()
+    root = folder / "trust" / "root.pem"
+    if not token:
+        if url:
+            raise NoToken("BASTIDE_URL names another Bastide; set BASTIDE_TOKEN to an API token of it too.")
+        try:
+            token = (folder / "operator.token").read_text().strip()
+        except FileNotFoundError as error:
+            raise NoToken(
+                f"There is no operator.token in {folder}: start Bastide there with `bastide up`, name another data "
+                "directory with --data, or set BASTIDE_URL and BASTIDE_TOKEN."
+            ) from error
+    return ClientSettings(
+        url=url or f"https://localhost:{_port(folder)}",
+        token=token,
+        trust=root if root.exists() else None,
+        data=folder,
+    )
+
+
+def _port(folder: Path) -> int:
+    told = _environment.get("BASTIDE_CONSOLE_PORT", "")
+    settings = folder / "bastide.toml"
+    try:
+        found = int(told) if told else tomllib.loads(settings.read_text()).get("console_port", DEFAULT_PORT)
+    except FileNotFoundError:
+        return DEFAULT_PORT
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Refused(f"{settings if not told else 'BASTIDE_CONSOLE_PORT'} cannot be read: {error}.") from error
+    if not isinstance(found, int) or not 0 < found < 65536:
+        raise Refused("console_port is a port from 1 to 65535.")
+    return found
