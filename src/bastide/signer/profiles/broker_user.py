@@ -2,8 +2,9 @@
 
 Two claim types are signed, with the key of the devices' account:
 
-- ``user``: for the account ``DEVICES``, named for one device, over MQTT only. What it may publish and subscribe is written
-  out and lies below ``devices.<its id>.``; of the broker's own subjects only ``$MQTT.sub.`` and ``$MQTT.deliver.pubrel.``, which
+- ``user``: for the account ``DEVICES``, named for one device and the generation of its plan (``<device>:<generation>``), over
+  MQTT only. What it may do is written out: publish below ``up.<its id>.`` (to where the account maps what devices publish),
+  subscribe below ``devices.<its id>.``; of the broker's own subjects only ``$MQTT.sub.`` and ``$MQTT.deliver.pubrel.``, which
   QoS 1 and 2 need. **An empty permission list means everything to NATS**: one must allow something or deny ``>``.
 - ``authorization_response``: the auth-callout service's answer to one server about one connection: an ``error``, or ``jwt``.
   ``jwt`` is the user's claims (an object, signed here in the same request) or a user JWT that this key signed.
@@ -33,6 +34,8 @@ _TOP = frozenset({"jti", "iat", "exp", "iss", "sub", "aud", "name", "nats"})
 _USER = frozenset({"type", "version", "pub", "sub", "subs", "data", "payload", "allowed_connection_types", "tags"})
 _RESPONSE = frozenset({"type", "version", "jwt", "error"})
 _INTERNAL = ("$MQTT.sub.", "$MQTT.deliver.pubrel.")
+# The account maps what devices publish from ``devices.>`` to ``up.>``, and the server checks permissions after that.
+_OWN = {"pub": "up", "sub": "devices"}
 _SUBJECT = re.compile(r"[!-~]{1,256}")
 
 
@@ -73,9 +76,11 @@ def _sign(ask: BrokerUser, iat: int, authorities: Authorities) -> tuple[str, str
 
 def _check_user(claims: Mapping[str, Any], iat: int, authorities: Authorities) -> str:
     _check_top(claims, iat, authorities)
-    device, nats = claims.get("name"), claims["nats"]
-    if not isinstance(device, str) or not is_device_id(device):
-        raise ClaimsRefused("A broker user must be named for one device (name: its id).")
+    device, nats = _device(claims.get("name")), claims["nats"]
+    if not device:
+        raise ClaimsRefused(
+            "A broker user must be named for one device and a generation (name: <device>:<generation>)."
+        )
     if claims.get("aud") != ACCOUNT:
         raise ClaimsRefused(f"A device may only be a user of the account {ACCOUNT}, and the claims say another.")
     if unknown := sorted(set(nats) - _USER):
@@ -107,12 +112,20 @@ def _check_permissions(direction: str, permissions: object, device: str) -> None
         raise ClaimsRefused(
             f"The permissions {direction} of {device} allow nothing by name, which NATS reads as everything. Deny '>'."
         )
+    own = f"{_OWN[direction]}.{device}"
     for subject in allow:
-        if not subject.startswith((f"devices.{device}.", *_INTERNAL)) and subject != f"devices.{device}":
+        if not subject.startswith((f"{own}.", *_INTERNAL)) and subject != own:
             raise ClaimsRefused(
-                f"{device} would be allowed to {direction} {subject[:80]!r}, which is not below devices.{device}.",
+                f"{device} would be allowed to {direction} {subject[:80]!r}, which is not below {own}.",
                 code="signer:broker-user:subject",
             )
+
+
+def _device(name: object) -> str:
+    """The device in ``<device>:<generation>``; empty where it is not of that form."""
+    device, colon, generation = name.partition(":") if isinstance(name, str) else ("", "", "")
+    named = is_device_id(device) and bool(colon) and generation.isascii() and generation.isdigit()
+    return device if named and len(generation) <= 18 else ""
 
 
 def _check_response(claims: Mapping[str, Any], iat: int, authorities: Authorities) -> tuple[str, dict[str, Any]]:
@@ -135,8 +148,8 @@ def _check_response(claims: Mapping[str, Any], iat: int, authorities: Authoritie
                 user = verify_jwt(token, authorities.keys.account.public_key().public_bytes_raw())
             except Unreadable as error:
                 raise ClaimsRefused("The user JWT in the authorization response was not signed here.") from error
-            device = str(user.get("name", ""))
-            if not is_device_id(device):
+            device = _device(user.get("name"))
+            if not device:
                 raise ClaimsRefused("The JWT in the authorization response is not a user's.")
         case _:
             raise ClaimsRefused("An authorization response holds either an error or one user's jwt.")
