@@ -19,6 +19,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "device", "bastide.cli.device:app", "Find devices, see why each stands as it does, quarantine and release."
     ),
+    Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
     Command("policy", "bastide.cli.policy:app", "The rules in force; what others would do, before they are applied."),
     Command("waiver", "bastide.cli.waiver:app", "Exceptions to rules, each with an owner, a reason and an end."),
     Command("ledger", "bastide.cli.ledger:app", "What was done, by whom and why."),

@@ -35,6 +35,7 @@ async def enrol_device(name: str, secret: str, csr: bytes, label: str, with_: En
         not_before=begins,
         not_after=ends,
         record=RecordId(""),
+        name=claim.name,
     )
     try:
         async with with_.units(f"claim:{claim.id}") as work:

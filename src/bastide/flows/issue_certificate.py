@@ -159,6 +159,7 @@ def _device(issuance: Issuance, profile: ProfileName, now: datetime) -> Device:
         standing=Standing.PENDING,
         stage=Stage.COMMISSIONED,
         created_at=now,
+        name=issuance.name,
     )
 
 

@@ -26,7 +26,7 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``request`` is the signing request that used it."""
+    """``name`` is what people shall call the device. ``request`` is the signing request that used the claim."""
 
     id: ClaimId
     digest: str
@@ -36,6 +36,7 @@ class Claim:
     created_at: datetime
     created_by: str
     expires_at: datetime
+    name: str = ""
     state: ClaimState = ClaimState.OPEN
     used_at: datetime | None = None
     request: RequestId | None = None

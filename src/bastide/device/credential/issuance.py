@@ -42,6 +42,7 @@ class Issuance:
     not_before: datetime
     not_after: datetime
     record: RecordId
+    name: str = ""
     progress: Progress = Progress.INTENDED
 
     def recorded_as(self, record: RecordId) -> "Issuance":

@@ -16,6 +16,7 @@ claims = Table(
     Column("created_at", Instant, nullable=False, index=True),
     Column("created_by", String(200), nullable=False),
     Column("expires_at", Instant, nullable=False, index=True),
+    Column("name", String(200), nullable=False),
     Column("state", String(16), nullable=False),
     Column("used_at", Instant),
     Column("request", String(128)),
@@ -36,6 +37,7 @@ issuances = Table(
     Column("not_before", Instant, nullable=False),
     Column("not_after", Instant, nullable=False),
     Column("record", String(32), nullable=False),
+    Column("name", String(200), nullable=False),
     Column("progress", String(16), nullable=False),
     Index("ix_issuances_progress", "progress", "not_before"),
 )

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("created_by", sa.String(200), nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("used_at", sa.BigInteger),
         sa.Column("request", sa.String(128)),
@@ -41,6 +42,7 @@ def upgrade() -> None:
         sa.Column("not_before", sa.BigInteger, nullable=False),
         sa.Column("not_after", sa.BigInteger, nullable=False),
         sa.Column("record", sa.String(32), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
         sa.Column("progress", sa.String(16), nullable=False),
     )
     op.create_index("ix_issuances_key", "issuances", ["key"])

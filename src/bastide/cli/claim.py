@@ -1,0 +1,78 @@
+"""``bastide claim``: the right to enrol one device, once, until it expires."""
+
+from typing import Annotated, Any
+
+import typer
+
+from bastide.cli.client import connect, segment
+from bastide.cli.output import DATA, JSON, ago, document, printable, table
+from bastide.cli.span import span
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def create(
+    device_class: Annotated[str, typer.Option("--class", metavar="NAME", help="The device's class, such as camera.")],
+    owner: Annotated[
+        str, typer.Option("--owner", help="Who answers for the device; the class's owner unless given.")
+    ] = "",
+    site: Annotated[str, typer.Option("--site", help="Where it stands; the class's site unless given.")] = "",
+    name: Annotated[str, typer.Option("--name", help="What people shall call it.")] = "",
+    ttl: Annotated[
+        str, typer.Option("--ttl", metavar="SPAN", help="How long the claim is open, such as 1h or 7d.")
+    ] = "1h",
+    json: JSON = False,
+    data: DATA = "",
+) -> None:
+    """Make a claim, and print the user name and password that one device enrols with. They are shown once."""
+    asked: dict[str, Any] = {"device_class": device_class, "ttl_s": int(span(ttl).total_seconds())}
+    asked |= {key: value for key, value in (("owner", owner), ("site", site), ("name", name)) if value}
+    with connect(data) as api:
+        made = api.post("/claims", asked)
+    if json:
+        document(_shown(made))
+        return
+    if made["new_class"]:
+        typer.echo(
+            printable(f"Class {made['device_class']} is new: it was registered with the profile {made['profile']}.")
+        )
+    typer.echo(printable(f"A claim for one {made['device_class']} of {made['owner']} at {made['site']}:"))
+    typer.echo(printable(f"  user name  {made['username']}\n  password   {made['password']}"))
+    typer.echo(printable(f"  EST        {made['est_url']}\n  until      {made['expires_at']}"))
+
+
+@app.command("list")
+def list_claims(json: JSON = False, data: DATA = "") -> None:
+    """List claims, newest first."""
+    with connect(data) as api:
+        found = list(api.pages("/claims"))
+    if json:
+        document([_shown(one) for one in found])
+        return
+    rows = [
+        (one["username"], one["state"], one["device_class"], one["owner"], one["site"], ago(one["expires_at"]))
+        for one in found
+    ]
+    columns = ("USER NAME", "STATE", "CLASS", "OWNER", "SITE", "EXPIRES")
+    table(columns, rows, empty="There are no claims. `bastide claim create --class NAME` makes one.")
+
+
+@app.command()
+def revoke(
+    claim: Annotated[str, typer.Argument(metavar="USERNAME", help="The claim's user name.")],
+    json: JSON = False,
+    data: DATA = "",
+) -> None:
+    """Revoke a claim that nobody has used yet."""
+    with connect(data) as api:
+        ended = api.post(f"/claims/{segment(claim)}/revocation")
+    if json:
+        document(_shown(ended))
+    else:
+        typer.echo(printable(f"{ended['username']}: {ended['state']}."))
+
+
+def _shown(claim: dict[str, Any]) -> dict[str, Any]:
+    """As programs read it: ``class`` is what the option is called."""
+    return {("class" if key == "device_class" else key): value for key, value in claim.items()}
