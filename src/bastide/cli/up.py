@@ -48,10 +48,10 @@ class UpSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BASTIDE_", extra="forbid", frozen=True)
 
     host: str = Field("127.0.0.1", description="The address that console, device endpoints and MQTT listen on")
-    console_port: int = Field(8443, ge=1, le=65535)
-    device_port: int = Field(9443, ge=1, le=65535)
-    mqtt_port: int = Field(8883, ge=1, le=65535)
-    nats_port: int = Field(4222, ge=1, le=65535)
+    console_port: int = Field(default=8443, ge=1, le=65535)
+    device_port: int = Field(default=9443, ge=1, le=65535)
+    mqtt_port: int = Field(default=8883, ge=1, le=65535)
+    nats_port: int = Field(default=4222, ge=1, le=65535)
     server_names: str = Field(
         "localhost", description="DNS names and addresses that the server certificates carry, by comma"
     )

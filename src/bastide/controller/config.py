@@ -13,10 +13,10 @@ class ControllerConfig(BaseSettings):
 
     data: Path = Path("~/.local/share/bastide")
     host: str = "127.0.0.1"
-    console_port: int = Field(8443, ge=1, le=65535)
-    device_port: int = Field(9443, ge=1, le=65535)
-    mqtt_port: int = Field(8883, ge=1, le=65535)
-    nats_port: int = Field(4222, ge=1, le=65535)
+    console_port: int = Field(default=8443, ge=1, le=65535)
+    device_port: int = Field(default=9443, ge=1, le=65535)
+    mqtt_port: int = Field(default=8883, ge=1, le=65535)
+    nats_port: int = Field(default=4222, ge=1, le=65535)
     server_names: str = "localhost"
     database_url: str = ""
     nats_url: str = ""

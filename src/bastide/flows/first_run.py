@@ -51,6 +51,19 @@ async def first_run(door: Door) -> FirstRun | None:
     return FirstRun(person, await new_link(door, _ACTOR, person))
 
 
+async def way_in(door: Door) -> str | None:
+    """A new sign-in link for the first operator while nobody can sign in otherwise; None once somebody can."""
+    started = await first_run(door)
+    if started is not None:
+        return started.link
+    people = await door.reads.people(1000)
+    for person in people:
+        if person.password or await door.reads.passkeys(person.id):
+            return None
+    admins = [person for person in people if person.enabled and person.role is Role.ADMIN]
+    return await new_link(door, _ACTOR, min(admins, key=lambda one: one.created_at)) if admins else None
+
+
 async def local_token(door: Door, held: str) -> str:
     """The API token of the command line on this machine: the held one while it is good for a month or more, or a new
     one. Its owner is the oldest enabled admin without limits."""

@@ -118,6 +118,17 @@ def open_directory(path: Path) -> DataDirectory:
     return directory
 
 
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file of mode 0600, whole or not at all."""
+    aside = path.with_name(f".{path.name}.new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
 def _check(directory: DataDirectory) -> None:
     found = directory.path.stat()
     if not stat.S_ISDIR(found.st_mode):
@@ -164,9 +175,4 @@ def _check_marker(marker: Path, directory: DataDirectory) -> None:
 
 
 def _mark(directory: DataDirectory) -> None:
-    aside = directory.path / f".{MARKER}.new"
-    with aside.open("w") as file:
-        json.dump({"format": FORMAT}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(directory.path / MARKER)
+    write_private(directory.path / MARKER, json.dumps({"format": FORMAT}) + "\n")

@@ -1,0 +1,269 @@
+"""Builds the controller from its settings, and runs it until it is told to stop.
+
+The order is the order of trust: nothing is written before the database has proved that it is not an older copy, and nobody
+is let in before there is a policy to decide by.
+"""
+
+import asyncio
+import signal
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bastide.adapters.clock import RandomIds, SystemClock, SystemEntropy
+from bastide.adapters.datadir.layout import DataDirectory, open_directory, write_private
+from bastide.adapters.passwords import Argon2Passwords
+from bastide.adapters.samples.reader import SampleStore
+from bastide.adapters.signer.client import SignerClient
+from bastide.adapters.sql.access import AccessReads
+from bastide.adapters.sql.database import Database
+from bastide.adapters.sql.enforcers import CredentialEnforcer, UpdateEnforcer
+from bastide.adapters.sql.ledger_reads import LedgerReads
+from bastide.adapters.sql.ledger_tree import SQLLedgerTree
+from bastide.adapters.sql.migrate import migrate
+from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
+from bastide.adapters.tls.leaves import LeafFiles
+from bastide.controller.api.app import create_app
+from bastide.controller.api.deps import Deps
+from bastide.controller.config import ControllerConfig
+from bastide.controller.console.install import install
+from bastide.controller.endpoints.app import Endpoints, create_endpoints_app
+from bastide.controller.endpoints.peer import PeerCertificateProtocol
+from bastide.controller.live import LiveRecords
+from bastide.controller.ready import say
+from bastide.controller.serving import Leaf, Listener
+from bastide.controller.steady import steady
+from bastide.controller.workers.governor import Governor
+from bastide.flows.change_policy import ensure_policy
+from bastide.flows.describe_kinds import ensure_generic
+from bastide.flows.first_run import local_token, way_in
+from bastide.flows.govern_device import Governing
+from bastide.flows.issue_certificate import Enrolling
+from bastide.flows.issue_server_certificate import issue_server_certificate
+from bastide.flows.publish_revocations import RevocationList
+from bastide.flows.sequence_ledger import Sequencer, refuse_rollback
+from bastide.flows.sign_in import Door
+from bastide.governance.access.passkey import RelyingParty
+from bastide.ports.network import Enforcer
+
+LEAF_CHECK_S = 3600.0
+LEAVES = ("console", "endpoints", "nats")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the whole process shares."""
+
+    config: ControllerConfig
+    directory: DataDirectory
+    database: Database
+    signer: SignerClient
+    stores: SQLStores
+    units: SQLUnitsOfWork
+    ledger: LedgerReads
+    live: LiveRecords
+    clock: SystemClock
+    ids: RandomIds
+
+
+async def run(config: ControllerConfig) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        await _serve(await _open(config, stack), stack, stop)
+
+
+async def _open(config: ControllerConfig, stack: AsyncExitStack) -> House:
+    """The data directory, the database brought up to date, and the signer."""
+    directory = open_directory(config.data)
+    database = Database.open(config.database_url or f"sqlite:///{directory.database}")
+    stack.push_async_callback(database.close)
+    await asyncio.to_thread(migrate, database.engine)
+    signer = SignerClient(config.signer_socket or directory.signer_socket)
+    stack.push_async_callback(signer.close)
+    clock, ids, live = SystemClock(), RandomIds(), LiveRecords()
+    database.on_committed(live.publish)
+    return House(
+        config,
+        directory,
+        database,
+        signer,
+        SQLStores(database),
+        SQLUnitsOfWork(database, clock, ids),
+        LedgerReads(database),
+        live,
+        clock,
+        ids,
+    )
+
+
+def _origin(directory: DataDirectory) -> str:
+    """The ledger's name: the one that the signer's checkpoint key carries (C2SP verifier key, name before the first +)."""
+    return (directory.trust / "checkpoint.vkey").read_text().partition("+")[0].strip()
+
+
+async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> None:
+    config, directory = house.config, house.directory
+    tree, origin = SQLLedgerTree(house.database), _origin(directory)
+    stack.push_async_callback(tree.close)
+    await refuse_rollback(tree, house.signer, origin)
+    sequencer = Sequencer(tree, house.signer, origin, house.ledger.announce)
+    house.database.on_committed(sequencer.wake)
+
+    workers = await stack.enter_async_context(_Workers())
+    workers.start("sequencer", sequencer.run)
+    leaves = Leaves(house)
+    await leaves.ensure()
+
+    points: list[Enforcer] = [
+        CredentialEnforcer(house.database, house.clock),
+        UpdateEnforcer(house.database, house.clock),
+    ]
+    governing = Governing(house.stores, house.units, points, house.clock)
+    await ensure_policy(governing)
+    await ensure_generic(governing)
+    governor = Governor(governing)
+    house.database.on_committed(governor.heard)
+
+    door = _door(house, stack)
+    await _first_run(house, door)
+    say(config.ready_fd, "CERTIFICATES")
+
+    deps = Deps(governing, house.ledger, _samples(house, stack), house.live, door, house.clock, house.ids)
+    console = create_app(deps)
+    install(console, (directory.trust / "checkpoint.vkey").read_text().strip())
+    listeners = {
+        "console": Listener(console, config.host, config.console_port, _leaf(directory, "console")),
+        "endpoints": Listener(
+            create_endpoints_app(_endpoints(house)),
+            config.host,
+            config.device_port,
+            _leaf(directory, "endpoints"),
+            protocol=PeerCertificateProtocol,
+            client_ca=_client_ca(directory),
+        ),
+    }
+    leaves.renewed = lambda purpose: listeners[purpose].renew() if purpose in listeners else None
+    workers.start("governor", governor.run)
+    workers.start("leaves", leaves.run)
+    for name, listener in listeners.items():
+        workers.start(name, listener.run)
+    while not all(listener.serving for listener in listeners.values()):  # noqa: ASYNC110 (uvicorn tells nobody)
+        await asyncio.sleep(0.01)
+    say(config.ready_fd, "READY")
+    await stop.wait()
+    house.live.close()
+    for listener in listeners.values():
+        listener.stop()
+
+
+class _Workers:
+    """Workers that run until the block ends."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(steady(name, run), name=name))
+
+    async def __aenter__(self) -> "_Workers":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Leaves:
+    """The listeners' certificates: there before anything listens, renewed at two thirds of their life."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.renewed: Callable[[str], None] = lambda _: None
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(LEAF_CHECK_S)
+            await self.ensure()
+
+    async def ensure(self) -> None:
+        house = self._house
+        issuing = _der(house.directory.trust / "issuing.pem")
+        for purpose in LEAVES:
+            files = LeafFiles(house.directory.tls, purpose)
+            life = files.good_until(house.config.names, issuing)
+            if life is not None and house.clock.now() < life[0] + (life[1] - life[0]) * 2 / 3:
+                continue
+            key, csr = files.request()
+            leaf = await issue_server_certificate(
+                csr,
+                house.config.names,
+                purpose=purpose,
+                units=house.units,
+                ledger=house.ledger,
+                signer=house.signer,
+                ids=house.ids,
+            )
+            files.write(key, leaf, [issuing])
+            self.renewed(purpose)
+
+
+def _door(house: House, stack: AsyncExitStack) -> Door:
+    passwords = Argon2Passwords()
+    stack.callback(passwords.close)
+    party = RelyingParty("localhost", house.config.console_url)
+    return Door(AccessReads(house.database), house.units, passwords, house.clock, house.ids, SystemEntropy(), party)
+
+
+async def _first_run(house: House, door: Door) -> None:
+    """The operator's way in, and the token with which the commands on this machine speak to the API."""
+    directory = house.directory
+    link = await way_in(door)
+    if link is None:
+        directory.sign_in_link.unlink(missing_ok=True)
+    else:
+        write_private(directory.sign_in_link, f"{house.config.console_url}/sign-in/link/{link}\n")
+    held = directory.operator_token.read_text() if directory.operator_token.exists() else ""
+    token = await local_token(door, held)
+    if token != held.strip():
+        write_private(directory.operator_token, f"{token}\n")
+
+
+def _samples(house: House, stack: AsyncExitStack) -> SampleStore:
+    samples = SampleStore(house.directory.samples)
+    stack.callback(samples.close)
+    return samples
+
+
+def _endpoints(house: House) -> Endpoints:
+    reads = house.stores.credentials
+    revocations = RevocationList(house.units, reads, house.ledger, house.signer, house.clock, house.ids)
+    enrolling = Enrolling(
+        house.units, reads, house.stores.catalogue, house.ledger, house.signer, house.clock, house.ids
+    )
+    trust = house.directory.trust
+    return Endpoints(
+        enrolling, house.stores.devices, [_der(trust / "issuing.pem"), _der(trust / "root.pem")], revocations
+    )
+
+
+def _leaf(directory: DataDirectory, purpose: str) -> Leaf:
+    files = LeafFiles(directory.tls, purpose)
+    return Leaf(files.certificate, files.key)
+
+
+def _client_ca(directory: DataDirectory) -> Path:
+    """The authorities that a device's certificate must come from: issuing and root in one file."""
+    bundle = directory.tls / "devices-ca.pem"
+    trust = directory.trust
+    write_private(bundle, (trust / "issuing.pem").read_text() + (trust / "root.pem").read_text())
+    return bundle
+
+
+def _der(path: Path) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(path.read_text())
