@@ -64,6 +64,27 @@ def uplink_of(subject: str) -> tuple[DeviceId, str] | None:
     return DeviceId(parts[1]), parts[2]
 
 
+def topic_of(subject: str) -> str:
+    """A subject as the device wrote it, for people: ``up.d-….x`` is ``devices/d-…/x``. The reverse of the rules above."""
+    if subject == UP or subject.startswith(f"{UP}."):
+        subject = DOWN + subject[len(UP) :]
+    out, index = [], 0
+    while index < len(subject):
+        if subject.startswith("//", index):
+            out.append(".")
+            index += 2
+        elif subject[index] == "/":
+            # An empty level: "/." at the start or in the middle, "./" at the end; the dot is read by itself.
+            index += 1
+            if index < len(subject) and subject[index] == ".":
+                out.append("/")
+                index += 1
+        else:
+            out.append({".": "/", "*": "+", ">": "#"}.get(subject[index], subject[index]))
+            index += 1
+    return "".join(out)
+
+
 def channel_of(topic: str, device: DeviceId) -> str:
     """The channel's name inside the platform: the subject's part after the device."""
     subject = subject_of(topic)

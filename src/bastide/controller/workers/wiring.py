@@ -1,0 +1,273 @@
+"""The broker's side of the controller, put together: what to write before the server starts, and what to run after.
+
+write_broker_config(directory, config)                 # before nats-server starts: nats/nats.conf, keys, authorities
+broker = BrokerSide(directory, url, ...)               # no connection yet; enforcer answers Unavailable until then
+Governing(..., enforcers=[broker.enforcer, ...])
+await broker.run()                                     # until cancelled; broker.ready is set when devices may connect
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from bastide.adapters.datadir.layout import DataDirectory
+from bastide.adapters.nats.callout import CalloutService
+from bastide.adapters.nats.config import DEVICES, Listener, ServerConfig, render
+from bastide.adapters.nats.connection import Cluster, connect
+from bastide.adapters.nats.enforcer import BrokerEnforcer, reconcile
+from bastide.adapters.nats.evidence import EvidenceSource
+from bastide.adapters.nats.plans import Plans
+from bastide.adapters.nats.provision import provision_devices, provision_platform
+from bastide.adapters.nats.seeds import Part, make_seeds
+from bastide.adapters.nats.sessions import Session, Sessions
+from bastide.controller.workers.callout import Callout, CertificateState
+from bastide.controller.workers.evidence import ACTOR, EvidenceWorker, SeenWorker
+from bastide.controller.workers.violations import Violations
+from bastide.core.error import BastideError, Unavailable
+from bastide.core.evidence import Evidence
+from bastide.core.ids import DeviceId
+from bastide.core.plan import Outcome, Plan, Point
+from bastide.flows.take_evidence import take_evidence
+from bastide.network.broker.connect import ConnectRequest
+from bastide.ports.clock import Clock, Ids
+from bastide.ports.keys import Signer
+from bastide.ports.platform.stores import Stores
+from bastide.ports.platform.units import UnitsOfWork
+
+LOG = logging.getLogger("bastide.broker")
+
+RETRY_SECONDS = 0.2
+TELL_SECONDS = 0.5
+LOG_NAME, CONFIG_NAME, PID_NAME = "server.log", "nats.conf", "nats.pid"
+
+
+def write_broker_config(
+    directory: DataDirectory, *, host: str, mqtt_port: int, nats_port: int, name: str = "bastide"
+) -> Path:
+    """Writes nats/nats.conf, the platform's keys where missing, and the CA file that devices are checked against.
+
+    The platform's own listener stays on this machine; only MQTT listens on ``host``.
+    """
+    directory.nats.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authorities = directory.nats / "device-authorities.pem"
+    # Constrained devices send only their leaf: the issuing CA is an anchor beside the root.
+    _write(authorities, "".join((directory.trust / f"{one}.pem").read_text() for one in ("issuing", "root")))
+    config = ServerConfig(
+        name=name,
+        clients=Listener("127.0.0.1", nats_port),
+        mqtt=Listener(host, mqtt_port),
+        certificate=directory.tls / "nats.pem",
+        key=directory.tls / "nats.key",
+        device_authorities=authorities,
+        store=directory.nats / "store",
+        log=directory.nats / LOG_NAME,
+        pid=directory.nats / PID_NAME,
+        issuer=_issuer(directory),
+        keys=make_seeds(directory.nats),
+    )
+    path = directory.nats / CONFIG_NAME
+    _write(path, render(config))
+    return path
+
+
+@dataclass(slots=True)
+class _Open:
+    """What is there while the broker answers."""
+
+    platform: Client
+    system: Client
+    steward: Client
+    plans: Plans
+    sessions: Sessions
+    enforcer: BrokerEnforcer
+
+
+class BrokerSide:
+    """Callouts, sessions, plans, violations and evidence of one controller."""
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        url: str,
+        stores: Stores,
+        units: UnitsOfWork,
+        certificate_state: CertificateState,
+        signer: Signer,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._directory = directory
+        self._cluster = Cluster(url, directory.trust / "root.pem", directory.nats)
+        self._stores = stores
+        self._units = units
+        self._certificate_state = certificate_state
+        self._signer = signer
+        self._clock = clock
+        self._ids = ids
+        self._open: _Open | None = None
+        self.ready = asyncio.Event()
+        self.enforcer = _Enforcer(self)
+        self.seen = SeenWorker(units)
+
+    @property
+    def open(self) -> _Open:
+        if self._open is None:
+            raise Unavailable(
+                "The broker is not connected yet; what it must hold is handed to it when it is.",
+                code="nats:unavailable",
+            )
+        return self._open
+
+    def session_count(self) -> int:
+        """How many devices' connections live, as the broker tells."""
+        return self._open.sessions.count() if self._open else 0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with contextlib.AsyncExitStack() as stack:
+            opened = await self._connect(stack)
+            callout = Callout(
+                opened.plans,
+                self._certificate_state,
+                self._signer,
+                lambda request, device, generation: opened.sessions.admitted(_session(request, device, generation)),
+                self._clock,
+                self._ids,
+                issuer=_issuer(self._directory),
+                account=DEVICES,
+            )
+            self._open = opened
+            violations = Violations(
+                self._directory.nats / LOG_NAME,
+                lambda: _server_id(opened.system),
+                opened.sessions.whose,
+                self._take,
+                self._clock,
+                self._ids,
+            )
+            await self._handed(opened)
+            await CalloutService(opened.platform, callout.decide).start()
+            self.ready.set()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(violations.run())
+                group.create_task(EvidenceWorker(EvidenceSource(opened.platform), self._units).run())
+                group.create_task(self.seen.run())
+                group.create_task(self._tell_refusals(callout))
+
+    async def _connect(self, stack: contextlib.AsyncExitStack) -> _Open:
+        """The three connections, each with what must be there before devices may come."""
+
+        async def steward_back() -> None:
+            await self._repeat("the devices' streams", lambda: provision_devices(steward))
+
+        async def system_back() -> None:
+            await self._repeat("the sessions", sessions.recount)
+
+        async def platform_back() -> None:
+            await self._repeat("the platform's streams", lambda: provision_platform(platform))
+            await self._repeat("the plans", plans.load)
+
+        steward = await self._until_connected(Part.STEWARD, steward_back)
+        stack.push_async_callback(steward.close)
+        await _until(lambda: provision_devices(steward))
+        system = await self._until_connected(Part.SYSTEM, system_back)
+        stack.push_async_callback(system.close)
+        sessions = Sessions(system)
+        await _until(sessions.start)
+        platform = await self._until_connected(Part.CONTROLLER, platform_back)
+        stack.push_async_callback(platform.close)
+        await _until(lambda: provision_platform(platform))
+        plans = Plans(platform)
+        await _until(lambda: plans.start(answer=False))
+
+        async def seen(message: Msg) -> None:
+            self.seen.heard(message.data)
+
+        await platform.subscribe("seen.*", cb=seen)
+        enforcer = BrokerEnforcer(plans, sessions, self._stores.devices, self._stores.catalogue, self._clock)
+        return _Open(platform, system, steward, plans, sessions, enforcer)
+
+    async def _handed(self, opened: _Open) -> None:
+        handed = await _until(lambda: reconcile(opened.plans, opened.enforcer, self._stores))
+        if handed:
+            LOG.info("the broker was handed %d plans that it did not hold", handed)
+
+    async def _until_connected(self, part: Part, back: "Back") -> Client:
+        return await _until(lambda: connect(self._cluster, part, on_reconnect=back))
+
+    async def _repeat(self, what: str, step: "Step") -> None:
+        """After a reconnect; what cannot be done now is done at the next one."""
+        try:
+            await step()
+        except BastideError as error:
+            LOG.warning("%s: %s", what, error.sentence)
+
+    async def _take(self, facts: Sequence[Evidence]) -> None:
+        await take_evidence(facts, self._units, ACTOR)
+
+    async def _tell_refusals(self, callout: Callout) -> None:
+        kept: list[Evidence] = []
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            kept += callout.refusals.due(self._clock.now())
+            if not kept:
+                continue
+            try:
+                await self._take(kept)
+                kept = []
+            except BastideError as error:
+                LOG.warning("%s", error.sentence)
+                del kept[:-1000]
+
+
+class _Enforcer:
+    """Implements ports.network.Enforcer by the broker's, from the moment that the broker is connected."""
+
+    point = Point.BROKER
+
+    def __init__(self, side: BrokerSide) -> None:
+        self._side = side
+
+    async def apply(self, plan: Plan) -> Outcome:
+        return await self._side.open.enforcer.apply(plan)
+
+
+Step = Callable[[], Awaitable[None]]
+Back = Callable[[], Awaitable[None]]
+T = TypeVar("T")
+
+
+async def _until(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Tries until the broker answers."""
+    while True:
+        try:
+            return await attempt()
+        except Unavailable as error:
+            LOG.info("%s", error.sentence)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def _session(request: ConnectRequest, device: DeviceId, generation: int) -> Session:
+    return Session(request.server, request.client, device, generation)
+
+
+def _server_id(client: Client) -> str:
+    return str(client._server_info.get("server_id", ""))
+
+
+def _issuer(directory: DataDirectory) -> str:
+    return (directory.trust / "devices-account.pub").read_text().strip()
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_suffix(path.suffix + ".new")
+    aside.write_text(text)
+    aside.chmod(0o600)
+    aside.replace(path)
