@@ -4,19 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
-from bastide.adapters.sql.migrate import migrate
-from tests.controller.house import House, open_house
+from tests.controller.house import House, migrated_database, open_house
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("api") / "state.db"
-    engine = create_engine(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
-    return path
+    return migrated_database(tmp_path_factory.mktemp("api") / "migrated.db")
 
 
 @pytest.fixture

@@ -1,22 +1,27 @@
 """A house to ask: the real app over a real SQLite, with two devices in two sites and a person of each role.
 
-The ledger is the one in memory, fed by what the database commits; enforcement points are the ones in memory. Everything
-else is what runs in production, argon2id too (with parameters that a test can wait for).
+Signer, samples and enforcement points are those in memory. Everything else is what runs in production: the database, the
+ledger with its sequencer, argon2id (with parameters that a test can wait for).
 """
 
-import os
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy import create_engine
 
+from bastide.adapters.clock import SystemEntropy
 from bastide.adapters.passwords import Argon2Passwords
 from bastide.adapters.sql.database import Database
+from bastide.adapters.sql.ledger_reads import LedgerReads
+from bastide.adapters.sql.ledger_tree import SQLLedgerTree
+from bastide.adapters.sql.migrate import migrate
 from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.controller.api.access import CSRF_HEADER
 from bastide.controller.api.app import PREFIX, create_app
@@ -32,6 +37,7 @@ from bastide.flows.change_policy import ensure_policy
 from bastide.flows.describe_kinds import ensure_class
 from bastide.flows.govern_device import Governing, govern_device
 from bastide.flows.manage_people import new_link, new_token
+from bastide.flows.sequence_ledger import Sequencer
 from bastide.flows.sign_in import Door
 from bastide.flows.take_evidence import take_evidence
 from bastide.governance.access.passkey import RelyingParty
@@ -40,18 +46,12 @@ from bastide.governance.access.person import Person, PersonId
 from bastide.governance.access.roles import Role
 from bastide.governance.access.scope import EVERYTHING, Scope
 from bastide.testing import FakeClock, MemoryEnforcer, MemorySamples, MemorySigner, SequentialIds
-from bastide.testing.ledger import MemoryLedger
 
 ORIGIN = "https://localhost:8443"
 LAMP = DeviceId("d-" + "a" * 20)  # in Lyon
 PUMP = DeviceId("d-" + "b" * 20)  # in Metz
 LYON = Scope(sites=(SiteName("lyon"),))
 QUICK = Hardness(memory_kib=64, passes=1, lanes=1)
-
-
-class SystemEntropy:
-    def bytes(self, size: int) -> bytes:
-        return os.urandom(size)
 
 
 @dataclass(slots=True)
@@ -124,6 +124,14 @@ class House:
         return [record.kind for record in self.records]
 
 
+def migrated_database(path: Path) -> Path:
+    """An empty database with the schema, to copy."""
+    engine = create_engine(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    return path
+
+
 @asynccontextmanager
 async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
     shutil.copy(migrated, folder / "state.db")
@@ -141,7 +149,10 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
     governing = Governing(stores, units, tuple(points.values()), clock)
     party = RelyingParty(id="localhost", origin=ORIGIN)
     door = Door(stores.access, units, passwords, clock, ids, SystemEntropy(), party)
-    ledger = MemoryLedger(lambda: records, MemorySigner(clock))
+    ledger = LedgerReads(database)
+    sequencer = Sequencer(SQLLedgerTree(database), MemorySigner(clock), "bastide.test/ledger", ledger.announce)
+    database.on_committed(sequencer.wake)
+    running = asyncio.create_task(sequencer.run())
     deps = Deps(
         governing=governing,
         ledger=ledger,
@@ -163,6 +174,9 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
         yield house
     finally:
         live.close()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
         passwords.close()
         await database.close()
 

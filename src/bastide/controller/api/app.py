@@ -11,7 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bastide.controller.api import account, devices, fleet, ledger, people, policy, problems
+from bastide.controller.api import account, devices, fleet, ledger, people, policy, problems, scans
 from bastide.controller.api.access import COOKIE
 from bastide.controller.api.deps import Deps
 from bastide.controller.api.problems import Problem
@@ -51,6 +51,7 @@ API: tuple[Routes, ...] = (
     devices.routes,
     policy.routes,
     ledger.routes,
+    scans.routes,
     account.routes,
     people.routes,
 )

@@ -41,12 +41,9 @@ def _text_only(value: Any) -> Any:
     return value
 
 
-Sentence = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=500, strip_whitespace=True),
-    AfterValidator(_no_control_characters),
-]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_no_control_characters)]
+NoControls = AfterValidator(_no_control_characters)
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True), NoControls]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=80), NoControls]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 RuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text_only), Field(json_schema_extra={"format": "date-time"})]
