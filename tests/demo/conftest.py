@@ -51,7 +51,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
     key = identity.new_key()
     request = identity.request_for(key, "localhost")
-    server = signer.server_certificate(RequestId("server"), csr=request, names=["localhost", "127.0.0.1"])
+    server = signer.server_certificate(RequestId("server-1"), csr=request, names=["localhost", "127.0.0.1"])
     (home / "server.pem").write_bytes(leaf(asyncio.run(server)))
     (home / "server.key").write_bytes(
         key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

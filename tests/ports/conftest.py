@@ -22,6 +22,11 @@ from tests.ports.postgresql import Cluster, cluster
 _number = itertools.count()
 
 
+def next_number() -> int:
+    """For the name of a database of a test's own."""
+    return next(_number)
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What each implementation is to the suite."""

@@ -4,15 +4,15 @@ The real ledger's sequencer integrates within a second; this one integrates when
 so (``integrate``), so that a test can look at the moment in between. Notes are signed by the signer that it is handed.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any
 
-from bastide.core.audit import Checkpoint, Personal, Record
+from bastide.core.audit import Checkpoint, Record
 from bastide.core.error import NotFound
 from bastide.core.ids import RecordId, RequestId
 from bastide.core.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from bastide.governance.audit.personal import keep
+from bastide.governance.audit.record import instant, plain, write_record
 from bastide.ports.keys import Signer
 from bastide.ports.platform.ledger import InclusionProof
 
@@ -112,28 +112,10 @@ def _split(size: int) -> int:
 
 
 def encoded(record: Record) -> bytes:
-    """The record's bytes in the tree. Facts about people stand as commitments, here over a salt made of the record's id."""
-    return json.dumps(
-        {
-            "id": record.id,
-            "kind": record.kind,
-            "subject": record.subject,
-            "actor": _committed(record.actor, record.id),
-            "at": record.at.isoformat(),
-            "body": _committed(record.body, record.id),
-            "version": record.version,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    ).encode()
+    """The record's bytes in the tree, as the real ledger writes them."""
 
+    def commit(value: str) -> str:
+        return keep(sha256(f"{record.id}:{value}".encode()).digest(), value).commitment
 
-def _committed(value: Any, salt: str) -> Any:
-    match value:
-        case Personal():
-            return {"commitment": sha256(f"{salt}:{value.value}".encode()).hexdigest()}
-        case Mapping():
-            return {name: _committed(each, salt) for name, each in value.items()}
-        case list() | tuple():
-            return [_committed(each, salt) for each in value]
-    return value
+    actor, at, body = record.actor, instant(record.at), plain(record.body)
+    return write_record(record.id, record.kind, record.subject, actor, at, body, record.version, commit)

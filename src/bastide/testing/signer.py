@@ -1,32 +1,47 @@
 """A signer in memory: it really signs, with keys that die with it, and really refuses.
 
-What it checks is what every signer behind ``ports.keys`` checks: proof of possession, P-256 or P-384, a validity that is
-not upside down, server names of this machine, a tree head that extends the last one, one answer per request id.
+What it checks is what every signer behind ``ports.keys`` checks (tests/ports/test_signer.py runs over both): proof of
+possession and key rules, ids, validity, server names of this machine, plans, types of broker claims, a tree head that
+extends the last one, one answer per request id. The real one checks broker claims line by line; here their type and the
+device are enough.
 """
 
-import base64
 import ipaddress
 import json
+import re
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bastide.core.error import Refused, Unavailable
-from bastide.core.ids import DeviceClass, DeviceId, RequestId
+from bastide.core.ids import DeviceClass, DeviceId, RequestId, is_device_id, is_name
 from bastide.core.merkle import EMPTY_ROOT, extends
+from bastide.device.identity.certificate import (
+    authority_certificate,
+    device_certificate,
+    serial_number,
+    server_certificate,
+)
+from bastide.device.identity.request import accept_request
 from bastide.ports.clock import Clock
+from bastide.wire.checkpoint import head_text
+from bastide.wire.nkeys import sign_jwt
+from bastide.wire.note import VerifierKey, write_note
 
 T = TypeVar("T")
 
 DER = serialization.Encoding.DER
 SERVER_LIFETIME = timedelta(days=30)
+DEVICE_LIFETIME = timedelta(days=398)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{7,127}")
+EARLIEST, LATEST = timedelta(hours=1), timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ class MemorySigner:
         self._clock = clock
         self._answers: dict[RequestId, tuple[object, object]] = {}
         self._last: tuple[int, bytes] | None = None
+        self._crl_number = 0
         self._stopped = False
         self.root = _authority("Bastide test root", None, clock.now())
         self.issuing = _authority("Bastide test issuing CA", self.root, clock.now())
@@ -68,25 +84,45 @@ class MemorySigner:
         not_after: datetime,
     ) -> bytes:
         def sign() -> bytes:
-            if not_after <= not_before:
+            if not is_device_id(device):
+                raise Refused(f"{device[:64]!r} is not a device id.", code="signer:device:id")
+            if not is_name(device_class):
+                raise Refused(f"{device_class[:64]!r} is not the name of a device class.", code="signer:device:class")
+            now = self._clock.now()
+            in_time = now - EARLIEST <= not_before <= now + LATEST
+            if not in_time or not timedelta(0) < not_after - not_before <= DEVICE_LIFETIME:
                 raise Refused(
-                    f"A certificate cannot end ({not_after}) before it begins ({not_before}).",
+                    f"A device certificate cannot hold from {not_before} to {not_after}; it is {now}.",
                     code="signer:device:validity",
                 )
-            subject = x509.Name([_common_name(device), _unit(device_class)])
-            return self._leaf(_request(csr), subject, (), ExtendedKeyUsageOID.CLIENT_AUTH, not_before, not_after)
+            key = accept_request(csr).public_key
+            builder = device_certificate(
+                key,
+                device,
+                serial=serial_number(secrets.token_bytes(32)),
+                not_before=not_before.replace(microsecond=0),
+                not_after=not_after.replace(microsecond=0),
+                issuer=self.issuing.certificate,
+            )
+            return self._signed(builder)
 
         return self._once(request_id, ("device", csr, device, device_class, not_before, not_after), sign)
 
     async def server_certificate(self, request_id: RequestId, *, csr: bytes, names: Sequence[str]) -> bytes:
         def sign() -> bytes:
-            general = [_server_name(name) for name in names]
-            if not general:
-                raise Refused("A server certificate needs a name, and none was given.", code="signer:server:names")
-            now = self._clock.now()
-            subject = x509.Name([_common_name(names[0])])
-            usage = ExtendedKeyUsageOID.SERVER_AUTH
-            return self._leaf(_request(csr), subject, general, usage, now, now + SERVER_LIFETIME)
+            allowed = [_server_name(name) for name in names]
+            if not allowed or len(set(allowed)) != len(allowed):
+                raise Refused("A server certificate needs names, each once.", code="signer:server:names")
+            now = self._clock.now().replace(microsecond=0)
+            builder = server_certificate(
+                accept_request(csr).public_key,
+                allowed,
+                serial=serial_number(secrets.token_bytes(32)),
+                not_before=now - LATEST,
+                not_after=now + SERVER_LIFETIME,
+                issuer=self.issuing.certificate,
+            )
+            return self._signed(builder)
 
         return self._once(request_id, ("server", csr, tuple(names)), sign)
 
@@ -94,10 +130,18 @@ class MemorySigner:
         self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime
     ) -> bytes:
         def sign() -> bytes:
-            builder = x509.CertificateRevocationListBuilder(
-                issuer_name=self.issuing.certificate.subject,
-                last_update=this_update,
-                next_update=this_update + timedelta(days=1),
+            if abs(this_update - self._clock.now()) > LATEST:
+                raise Refused(f"A revocation list cannot be dated {this_update}.", code="signer:crl:validity")
+            serials = [serial for serial, _ in revoked]
+            if len(set(serials)) != len(serials) or any(serial < 1 for serial in serials):
+                raise Refused("A revocation list names a serial twice, or one that is none.", code="signer:crl:entries")
+            self._crl_number += 1
+            builder = (
+                x509.CertificateRevocationListBuilder()
+                .issuer_name(self.issuing.certificate.subject)
+                .last_update(this_update)
+                .next_update(this_update + timedelta(days=1))
+                .add_extension(x509.CRLNumber(self._crl_number), critical=False)
             )
             for serial, at in revoked:
                 one = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=at.astimezone(UTC))
@@ -118,27 +162,34 @@ class MemorySigner:
                     code="signer:checkpoint:not-an-extension",
                 )
             self._last = (size, root)
-            text = f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
-            signature = self.checkpoint_key.sign(text.encode())
-            return f"{text}\n— {origin} {base64.b64encode(self._key_hash(origin) + signature).decode()}\n"
+            key = VerifierKey(origin, self.checkpoint_key.public_key().public_bytes_raw())
+            return write_note(head_text(origin, size, root), key, self.checkpoint_key.sign)
 
         return self._once(request_id, ("checkpoint", origin, size, root, tuple(consistency)), sign)
 
     async def broker_user(self, request_id: RequestId, *, claims: bytes) -> str:
         def sign() -> str:
-            try:
-                readable = isinstance(json.loads(claims), dict)
-            except ValueError:
-                readable = False
-            if not readable:
-                raise Refused("The claims of a broker user are not a JSON object.", code="signer:broker-user:claims")
-            body = f"{_url64(json.dumps({'typ': 'JWT', 'alg': 'ed25519-nkey'}).encode())}.{_url64(claims)}"
-            return f"{body}.{_url64(self.account_key.sign(body.encode()))}"
+            read = _object(claims, "signer:broker-user:claims")
+            nats = read.get("nats")
+            inner = nats.get("jwt") if isinstance(nats, dict) else None
+            if isinstance(inner, dict):
+                # The answer to an auth callout with the user's claims inside: both are signed in one request.
+                read = {**read, "nats": {**read["nats"], "jwt": sign_jwt(inner, self.account_key)}}
+            if not isinstance(nats, dict) or nats.get("type") not in ("user", "authorization_response"):
+                raise Refused("The claims are neither a user's nor a response.", code="signer:broker-user:claims")
+            return sign_jwt(read, self.account_key)
 
         return self._once(request_id, ("broker-user", claims), sign)
 
     async def plan(self, request_id: RequestId, *, plan: bytes) -> bytes:
-        return self._once(request_id, ("plan", plan), lambda: self.plan_key.sign(plan))
+        def sign() -> bytes:
+            read = _object(plan, "signer:plan:unreadable")
+            device, generation = read.get("device"), read.get("generation")
+            if not isinstance(device, str) or not is_device_id(device) or type(generation) is not int or generation < 1:
+                raise Refused("A plan to sign names no device, or no generation.", code="signer:plan:unreadable")
+            return self.plan_key.sign(plan)
+
+        return self._once(request_id, ("plan", plan), sign)
 
     async def last_checkpoint(self) -> tuple[int, bytes] | None:
         self._running()
@@ -146,6 +197,8 @@ class MemorySigner:
 
     def _once(self, request_id: RequestId, asked: object, sign: Callable[[], T]) -> T:
         self._running()
+        if not _REQUEST_ID.fullmatch(request_id):
+            raise Refused(f"{request_id[:64]!r} is not a request id.", code="signing:request:unreadable")
         if request_id in self._answers:
             before, answer = self._answers[request_id]
             if before != asked:
@@ -162,90 +215,40 @@ class MemorySigner:
         if self._stopped:
             raise Unavailable("The signer does not answer; start it again and repeat the request under the same id.")
 
-    def _leaf(
-        self,
-        request: x509.CertificateSigningRequest,
-        subject: x509.Name,
-        names: Sequence[x509.GeneralName],
-        usage: x509.ObjectIdentifier,
-        not_before: datetime,
-        not_after: datetime,
-    ) -> bytes:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.issuing.certificate.subject)
-            .public_key(request.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(not_before)
-            .not_valid_after(not_after)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        )
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    def _signed(self, builder: x509.CertificateBuilder) -> bytes:
         return builder.sign(self.issuing.key, hashes.SHA256()).public_bytes(DER)
-
-    def _key_hash(self, origin: str) -> bytes:
-        """The key id of a C2SP signed note: SHA-256 over name, newline, algorithm 1 and the key, the first 4 bytes."""
-        public = self.checkpoint_key.public_key().public_bytes_raw()
-        digest = hashes.Hash(hashes.SHA256())
-        digest.update(origin.encode() + b"\n\x01" + public)
-        return digest.finalize()[:4]
 
 
 def _authority(name: str, parent: Authority | None, now: datetime) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([_common_name(name)])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(parent.certificate.subject if parent else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0 if parent else 1), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = authority_certificate(
+        key.public_key(),
+        name,
+        serial=serial_number(secrets.token_bytes(32)),
+        not_before=now.replace(microsecond=0),
+        not_after=now + timedelta(days=3650),
+        issuer=parent.certificate if parent else None,
     )
     return Authority(builder.sign(parent.key if parent else key, hashes.SHA256()), key)
 
 
-def _request(csr: bytes) -> x509.CertificateSigningRequest:
-    try:
-        request = x509.load_der_x509_csr(csr)
-        possessed = request.is_signature_valid
-        key = request.public_key()
-    except (ValueError, InvalidSignature) as unreadable:
-        raise Refused(
-            "The certificate request cannot be read as PKCS#10.", code="signer:csr:unreadable"
-        ) from unreadable
-    if not possessed:
-        raise Refused("The request's signature does not match its key.", code="signer:csr:possession")
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in ("secp256r1", "secp384r1"):
-        raise Refused("The request's key is not on P-256 or P-384; make such a key.", code="signer:csr:key")
-    return request
-
-
-def _server_name(name: str) -> x509.GeneralName:
+def _server_name(name: str) -> str | IPv4Address | IPv6Address:
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
-        if name != "localhost":
-            raise Refused(f"The signer allows no server of the name {name}.", code="signer:server:names") from None
-        return x509.DNSName(name)
-    if not address.is_loopback:
-        raise Refused(f"The signer allows no server at {name}.", code="signer:server:names")
-    return x509.IPAddress(address)
+        if name == "localhost":
+            return name
+    else:
+        if address.is_loopback:
+            return address
+    raise Refused(f"The signer makes no server certificate for {name!r}.", code="signer:server:names")
 
 
-def _common_name(name: str) -> x509.NameAttribute[str]:
-    return x509.NameAttribute(NameOID.COMMON_NAME, name)
-
-
-def _unit(name: str) -> x509.NameAttribute[str]:
-    return x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, name)
-
-
-def _url64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+def _object(text: bytes, code: str) -> dict[str, Any]:
+    try:
+        read = json.loads(text)
+    except ValueError:
+        read = None
+    if not isinstance(read, dict):
+        raise Refused("What is to be signed is not a JSON object.", code=code)
+    return read

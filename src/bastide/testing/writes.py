@@ -1,9 +1,8 @@
 """What a unit of work collects, and what each change needs to hold when it is applied (``ports.platform.units``)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import datetime, timedelta
-from enum import Enum
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from bastide.core.audit import Personal, Record, Recorded
@@ -15,6 +14,7 @@ from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, RecordId
 from bastide.core.plan import Outcome, Plan
 from bastide.core.profile import Profile
+from bastide.governance.audit.record import plain, presentable
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.platform.catalogue import ClassEntry
 from bastide.testing.tables import Tables
@@ -147,41 +147,14 @@ class LedgerChanges:
         *,
         actor: str | Personal | None = None,
     ) -> RecordId:
-        plain = recorded(body)
-        if not isinstance(plain, Mapping):
-            raise TypeError(f"a record's body is a mapping or a dataclass, and {kind} was given {type(body).__name__}")
         record = Record(
             id=RecordId(self.ids.mint("r")),
-            kind=kind,
-            subject=subject,
+            kind=presentable(kind),
+            subject=presentable(subject),
             actor=self.actor if actor is None else actor,
             at=self.clock.now(),
-            body=plain,
+            body=plain(body),
         )
         self.written.append(record)
         self.changes.append(lambda tables: tables.records.append(record))
         return record.id
-
-
-def recorded(value: Any) -> Recorded:
-    """A value of core as the ledger holds it: mappings, lists, text and numbers; a value that has no form is refused."""
-    match value:
-        case Personal() | None | bool() | int() | float():
-            return value
-        case Enum():
-            return str(value.value)
-        case str():
-            return value
-        case datetime():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case bytes():
-            return value.hex()
-        case Mapping():
-            return {str(name): recorded(each) for name, each in value.items()}
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return {each.name: recorded(getattr(value, each.name)) for each in fields(value)}
-        case list() | tuple():
-            return [recorded(each) for each in value]
-    raise TypeError(f"{type(value).__name__} has no form in the ledger")

@@ -35,7 +35,9 @@ class Session:
         self.granted: dict[str, bool] = {}
         self._address = (host, port)
         self._on_change = on_change
+        self._asking = threading.Lock()
         self._asked: dict[int, str] = {}
+        self._answered: dict[int, bool] = {}
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=identity.device, protocol=paho.MQTTv311)
         context = ssl.create_default_context(cafile=str(identity.trust))
         context.load_cert_chain(identity.certificate, identity.key)
@@ -71,7 +73,9 @@ class Session:
         """Asks for a topic; ``granted[topic]`` tells the broker's answer when it is there."""
         result, mid = self._client.subscribe(topic, qos=1)
         if result == paho.MQTT_ERR_SUCCESS and mid is not None:
-            self._asked[mid] = topic
+            with self._asking:
+                self._asked[mid] = topic
+                self._settle(mid)
 
     def _connected(self, client: paho.Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
         if code.is_failure:
@@ -98,9 +102,14 @@ class Session:
     def _subscribed(
         self, client: paho.Client, userdata: Any, mid: int, codes: list[ReasonCode], properties: Any
     ) -> None:
-        topic = self._asked.pop(mid, None)
-        if topic is not None and codes:
-            self.granted[topic] = not codes[0].is_failure
+        with self._asking:
+            self._answered[mid] = bool(codes) and not codes[0].is_failure
+            self._settle(mid)
+
+    def _settle(self, mid: int) -> None:
+        """The answer may be here before it is noted what was asked: they meet on two threads."""
+        if mid in self._asked and mid in self._answered:
+            self.granted[self._asked.pop(mid)] = self._answered.pop(mid)
 
     def _published(self, client: paho.Client, userdata: Any, mid: int, code: Any, properties: Any) -> None:
         self.acknowledged += 1
