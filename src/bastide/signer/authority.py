@@ -90,6 +90,8 @@ def publish(authorities: Authorities, trust: Path) -> None:
     plan = authorities.keys.plan.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     for name, content in {
         "root.pem": authorities.root.public_bytes(Encoding.PEM),
+        # What a TLS server trusts device certificates by; devices that send their leaf alone are then known too.
+        "authorities.pem": authorities.issuing.public_bytes(Encoding.PEM) + authorities.root.public_bytes(Encoding.PEM),
         "issuing.pem": authorities.issuing.public_bytes(Encoding.PEM),
         "checkpoint.vkey": f"{authorities.note_key}\n".encode(),
         "plan.pub": plan,
