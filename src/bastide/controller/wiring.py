@@ -26,6 +26,7 @@ from bastide.adapters.sql.migrate import migrate
 from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.adapters.tls.leaves import LeafFiles
 from bastide.controller.api.app import create_app
+from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
 from bastide.controller.config import ControllerConfig
 from bastide.controller.console.install import install
@@ -36,7 +37,11 @@ from bastide.controller.ready import say
 from bastide.controller.serving import Leaf, Listener
 from bastide.controller.steady import steady
 from bastide.controller.workers.governor import Governor
+from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
+from bastide.core.plan import CredentialState
+from bastide.device.identity.certificate import fingerprint
 from bastide.flows.change_policy import ensure_policy
+from bastide.flows.claims import Claiming
 from bastide.flows.describe_kinds import ensure_generic
 from bastide.flows.first_run import local_token, way_in
 from bastide.flows.govern_device import Governing
@@ -119,7 +124,9 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     leaves = Leaves(house)
     await leaves.ensure()
 
+    broker = _broker(house)
     points: list[Enforcer] = [
+        broker.enforcer,
         CredentialEnforcer(house.database, house.clock),
         UpdateEnforcer(house.database, house.clock),
     ]
@@ -132,9 +139,12 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     door = _door(house, stack)
     await _first_run(house, door)
     say(config.ready_fd, "CERTIFICATES")
+    workers.start("broker", broker.run)
 
     deps = Deps(governing, house.ledger, _samples(house, stack), house.live, door, house.clock, house.ids)
-    console = create_app(deps)
+    claiming = Claiming(governing, house.units, house.stores.credentials, house.clock, house.ids)
+    est_url = f"https://{config.host}:{config.device_port}/.well-known/est"
+    console = create_app(deps, more=[claims_routes(claiming, est_url)])
     install(console, (directory.trust / "checkpoint.vkey").read_text().strip())
     listeners = {
         "console": Listener(console, config.host, config.console_port, _leaf(directory, "console")),
@@ -144,7 +154,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
             config.device_port,
             _leaf(directory, "endpoints"),
             protocol=PeerCertificateProtocol,
-            client_ca=_client_ca(directory),
+            client_ca=directory.nats / AUTHORITIES_NAME,
         ),
     }
     leaves.renewed = lambda purpose: listeners[purpose].renew() if purpose in listeners else None
@@ -154,11 +164,20 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         workers.start(name, listener.run)
     while not all(listener.serving for listener in listeners.values()):  # noqa: ASYNC110 (uvicorn tells nobody)
         await asyncio.sleep(0.01)
+    await _first(broker.ready, stop)
     say(config.ready_fd, "READY")
     await stop.wait()
     house.live.close()
     for listener in listeners.values():
         listener.stop()
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Until one of the events is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 class _Workers:
@@ -234,6 +253,33 @@ async def _first_run(house: House, door: Door) -> None:
         write_private(directory.operator_token, f"{token}\n")
 
 
+def _broker(house: House) -> BrokerSide:
+    """The broker's configuration for whoever starts it, and our side of it, not connected yet."""
+    config = house.config
+    write_broker_config(
+        house.directory,
+        host=config.host,
+        mqtt_port=config.mqtt_port,
+        nats_port=config.nats_port,
+        name=_origin(house.directory),
+    )
+
+    async def state(certificate: bytes) -> CredentialState | None:
+        found = await house.stores.credentials.certificate(fingerprint(certificate))
+        return None if found is None else found.state
+
+    return BrokerSide(
+        house.directory,
+        config.nats_url or f"tls://localhost:{config.nats_port}",
+        house.stores,
+        house.units,
+        state,
+        house.signer,
+        house.clock,
+        house.ids,
+    )
+
+
 def _samples(house: House, stack: AsyncExitStack) -> SampleStore:
     samples = SampleStore(house.directory.samples)
     stack.callback(samples.close)
@@ -255,14 +301,6 @@ def _endpoints(house: House) -> Endpoints:
 def _leaf(directory: DataDirectory, purpose: str) -> Leaf:
     files = LeafFiles(directory.tls, purpose)
     return Leaf(files.certificate, files.key)
-
-
-def _client_ca(directory: DataDirectory) -> Path:
-    """The authorities that a device's certificate must come from: issuing and root in one file."""
-    bundle = directory.tls / "devices-ca.pem"
-    trust = directory.trust
-    write_private(bundle, (trust / "issuing.pem").read_text() + (trust / "root.pem").read_text())
-    return bundle
 
 
 def _der(path: Path) -> bytes:

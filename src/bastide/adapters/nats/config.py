@@ -74,7 +74,7 @@ logfile_max_num: 3
 max_connections: {MAX_CONNECTIONS}
 max_payload: {MAX_PAYLOAD_BYTES}
 max_control_line: 8192
-lame_duck_duration: "10s"
+lame_duck_duration: "30s"
 lame_duck_grace_period: "1s"
 tls {{
     {tls}

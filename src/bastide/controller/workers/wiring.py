@@ -46,6 +46,7 @@ LOG = logging.getLogger("bastide.broker")
 RETRY_SECONDS = 0.2
 TELL_SECONDS = 0.5
 LOG_NAME, CONFIG_NAME, PID_NAME = "server.log", "nats.conf", "nats.pid"
+AUTHORITIES_NAME = "device-authorities.pem"
 
 
 def write_broker_config(
@@ -56,7 +57,7 @@ def write_broker_config(
     The platform's own listener stays on this machine; only MQTT listens on ``host``.
     """
     directory.nats.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authorities = directory.nats / "device-authorities.pem"
+    authorities = directory.nats / AUTHORITIES_NAME
     # Constrained devices send only their leaf: the issuing CA is an anchor beside the root.
     _write(authorities, "".join((directory.trust / f"{one}.pem").read_text() for one in ("issuing", "root")))
     config = ServerConfig(
