@@ -16,7 +16,7 @@ from bastide.controller.workers.tally import Tally
 from bastide.core.error import BastideError, Refused, Unavailable
 from bastide.core.ids import DeviceId, RequestId
 from bastide.core.plan import CredentialState
-from bastide.network.broker.connect import ConnectRequest, Presented, presented, user_claims
+from bastide.network.broker.connect import ConnectRequest, Presented, answer_claims, presented
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.wire.desired import Desired
@@ -42,7 +42,7 @@ LetIn = Callable[[ConnectRequest, DeviceId, int], None]
 
 
 class Callout:
-    """``decide`` gives the user JWT, or raises ``Refused`` with the reason."""
+    """``decide`` gives the broker's answer, or raises ``Refused`` with the reason."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Callout:
         self.refused = 0
 
     async def decide(self, request: ConnectRequest) -> str:
-        """The user JWT for a connection."""
+        """The signed answer that lets a connection in."""
         who: Presented | None = None
         try:
             who = presented(request.certificate)
@@ -100,7 +100,7 @@ class Callout:
                     f"{device} is {plan.standing}, and may not connect; see `bastide device explain {device}`.",
                     code=f"broker:standing:{plan.standing}",
                 )
-            claims = user_claims(
+            claims = answer_claims(
                 request,
                 device,
                 plan.generation,

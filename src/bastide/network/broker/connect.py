@@ -2,7 +2,8 @@
 
 - The server asks with a JWT that names a fresh user key, itself, the client, and the **verified** TLS chain. Whoever the
   client says it is (MQTT client id, user name) plays no part: the device is the common name of the first certificate.
-- The answer is a JWT for that user key and that server, around a user JWT that the signer signs, or around an error.
+- The answer is a JWT for that user key and that server, with the JWT of a user inside; the signer signs both with the key
+  of the devices' account. An empty answer refuses at once (a JWT with an error would only cost another signature).
 - The user's name is ``<device>:<generation>``. The server repeats it in its connection events, so that a session which
   was let in under an older plan can be told from a newer one, by any controller and after a restart.
 - The user may use the ``$MQTT`` subjects that the server itself needs for QoS 1 and 2 deliveries to it; the server refuses
@@ -108,7 +109,7 @@ def read_user_name(text: str) -> tuple[DeviceId, int] | None:
     return DeviceId(device), int(generation[:18])
 
 
-def user_claims(
+def answer_claims(
     request: ConnectRequest,
     device: DeviceId,
     generation: int,
@@ -118,43 +119,25 @@ def user_claims(
     account: str,
     at: int,
 ) -> bytes:
-    """The claims of the user JWT as JSON, for the signer's ``broker-user`` profile. ``at`` is seconds since 1970."""
+    """The claims of the answer as JSON, for the signer's ``broker-user`` profile. ``at`` is seconds since 1970."""
+    common = {"iat": at, "iss": issuer, "jti": request.user_key, "sub": request.user_key}
+    user = {**common, "aud": account, "name": user_name(device, generation), "nats": _rights(given)}
+    nats = {"type": "authorization_response", "version": 2, "jwt": user}
+    return json.dumps({**common, "aud": request.server, "nats": nats}, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _rights(given: BrokerGrant) -> Mapping[str, Any]:
     hears = subscribe_subjects(given)
-    return _json(
-        {
-            "aud": account,
-            "iat": at,
-            "iss": issuer,
-            "jti": request.user_key,
-            "name": user_name(device, generation),
-            "nats": {
-                "data": -1,
-                "payload": given.max_payload_bytes or -1,
-                # An empty list of allowed subjects would mean everything: what is not granted is said to be denied.
-                "pub": {"allow": list(publish_subjects(given))} if given.publish else {"deny": [">"]},
-                "sub": {"allow": [*hears, *_DELIVERIES]} if hears else {"deny": [">"]},
-                "allowed_connection_types": ["MQTT"],
-                "subs": -1,
-                "type": "user",
-                "version": 2,
-            },
-            "sub": request.user_key,
-        }
-    )
-
-
-def response_claims(
-    request: ConnectRequest, *, issuer: str, at: int, user: str = "", error: str = ""
-) -> Mapping[str, Any]:
-    """The claims of the answer: a signed user, or the reason why there is none."""
-    said = {"jwt": user} if user else {"error": error or "refused"}
     return {
-        "aud": request.server,
-        "iat": at,
-        "iss": issuer,
-        "jti": request.user_key,
-        "nats": {"type": "authorization_response", "version": 2, **said},
-        "sub": request.user_key,
+        "allowed_connection_types": ["MQTT"],
+        "data": -1,
+        "payload": given.max_payload_bytes or -1,
+        # An empty list of allowed subjects would mean everything: what is not granted is said to be denied.
+        "pub": {"allow": list(publish_subjects(given))} if given.publish else {"deny": [">"]},
+        "sub": {"allow": [*hears, *_DELIVERIES]} if hears else {"deny": [">"]},
+        "subs": -1,
+        "type": "user",
+        "version": 2,
     }
 
 
@@ -162,7 +145,3 @@ def _text(value: object) -> str:
     if not isinstance(value, str) or len(value) > 65_535:
         raise ValueError("not a text")
     return value
-
-
-def _json(claims: Mapping[str, Any]) -> bytes:
-    return json.dumps(claims, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
