@@ -7,13 +7,17 @@ other's commit and never for the tree (docs/adr/0003).
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
+from zlib import crc32
 
 from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from bastide.adapters.sql.database import Unit
-from bastide.adapters.sql.schema.ledger import ledger_personal, ledger_records
+from bastide.adapters.sql.ledger_keys import partition_base
+from bastide.adapters.sql.schema.ledger import ledger_kinds, ledger_personal, ledger_records
 from bastide.core.audit import Personal, Record, Recorded
 from bastide.core.ids import RecordId
 from bastide.governance.audit.erasure import ERASED_KIND, erasure
@@ -30,14 +34,12 @@ _PER_BASE = len(_DIGITS) ** _COUNTED
 _TAILS = tuple(a + b + c for a in _DIGITS for b in _DIGITS for c in _DIGITS)
 
 
-class RecordRow(NamedTuple):
-    """A record without its position, which only the transaction knows."""
+# Rows of one statement. The driver lets go of the interpreter once for each statement; with a row each, every row would wait
+# for its turn again while the event loop computes.
+_STEPS = (1024, 128, 16, 1)
 
-    id: str
-    kind: str
-    subject: str
-    leaf: bytes
-    body: bytes
+Row = tuple[int, str, int, bytes, bytes]
+"""CRC of the id, kind, CRC of the subject, leaf hash, body: a record without its position, which only the transaction knows."""
 
 
 class LedgerWrites:
@@ -58,7 +60,7 @@ class LedgerWrites:
         self._entropy = entropy
         self._base = ""
         self._minted = _PER_BASE
-        self._rows: list[RecordRow] | None = None
+        self._rows: list[Row] | None = None
 
     def record(
         self,
@@ -83,7 +85,8 @@ class LedgerWrites:
             return kept.commitment
 
         encoded = write_record(record_id, kind, subject, who, self._at_text, shown, 1, commit)
-        self._rows.append(RecordRow(record_id, kind, subject, sha256(b"\x00" + encoded).digest(), encoded))
+        leaf = sha256(b"\x00" + encoded).digest()
+        self._rows.append((crc32(record_id.encode()), kind, crc32(subject.encode()), leaf, encoded))
         self._unit.records.append(Record(record_id, kind, subject, who, self._at, shown))
         return record_id
 
@@ -100,8 +103,7 @@ class LedgerWrites:
         return self.record(ERASED_KIND, "person", erasure(wanted))
 
     def _next_id(self) -> RecordId:
-        """One mint gives 17 random characters (85 bits); the last three count, so a unit's ids lie beside each other in the
-        index and cost a fraction of a mint."""
+        """One mint gives 17 random characters (85 bits) and the last three count: a fraction of the cost of a mint each."""
         if self._minted == _PER_BASE:
             self._base = self._ids.mint("r")[:-_COUNTED]
             self._minted = 0
@@ -110,18 +112,36 @@ class LedgerWrites:
         return RecordId(record_id)
 
 
-def append_records(connection: Connection, rows: Sequence[RecordRow]) -> None:
+def append_records(connection: Connection, rows: Sequence[Row]) -> None:
     """Inserts records at the end, in their order."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({APPEND_LOCK})")
     last = connection.scalar(select(func.max(ledger_records.c.position)))
     first = 0 if last is None else last + 1
-    mark = "%s" if connection.dialect.paramstyle in ("format", "pyformat") else "?"
-    connection.exec_driver_sql(
-        "INSERT INTO ledger_records (position, id, kind, subject, leaf, body) "  # noqa: S608 (only the marks are filled in)
-        f"VALUES ({', '.join([mark] * 6)})",
-        [(position, *row) for position, row in enumerate(rows, first)],
-    )
+    _append_kinds(connection, {row[1] for row in rows})
+    done = 0
+    for size in _STEPS:
+        statement = _insert(size, connection.dialect.paramstyle)
+        while len(rows) - done >= size:
+            values: list[Any] = []
+            for position, row in enumerate(rows[done : done + size], first + done):
+                part = partition_base(position)
+                values += (position, part | row[0], crc32(row[1].encode()), part | row[2], row[3], row[4])
+            connection.exec_driver_sql(statement, tuple(values))
+            done += size
+
+
+@cache
+def _insert(size: int, paramstyle: str) -> str:
+    one = f"({', '.join(['%s' if paramstyle in ('format', 'pyformat') else '?'] * 6)})"
+    columns = "position, id_key, kind_key, subject_key, leaf, body"
+    return f"INSERT INTO ledger_records ({columns}) VALUES {', '.join([one] * size)}"  # noqa: S608 (only marks are filled in)
+
+
+def _append_kinds(connection: Connection, kinds: set[str]) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    new = dialect.insert(ledger_kinds).on_conflict_do_nothing()
+    connection.execute(new, [{"kind": kind} for kind in sorted(kinds)])
 
 
 def append_personal(connection: Connection, rows: Sequence[tuple[str, str, bytes, str]]) -> None:

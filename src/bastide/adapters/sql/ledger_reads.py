@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from heapq import merge
+from itertools import islice
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, select
 
 from bastide.adapters.sql.database import Database
+from bastide.adapters.sql.ledger_keys import kinds, of_any, of_kind, of_subject, position_of
 from bastide.adapters.sql.schema.ledger import ledger_checkpoints, ledger_personal, ledger_records, ledger_tiles
 from bastide.core.audit import Checkpoint, Personal, Record
-from bastide.core.error import NotFound
 from bastide.core.ids import RecordId
 from bastide.core.merkle import HASH_BYTES
 from bastide.governance.audit.personal import Kept
-from bastide.governance.audit.record import ERASED, commitments, opened, read_record
+from bastide.governance.audit.record import ERASED, Stored, commitments, opened, read_record
 from bastide.governance.audit.tree import TILE_BYTES, TileReader, inclusion
 from bastide.ports.platform.ledger import InclusionProof
 from bastide.wire.checkpoint import peek
@@ -37,31 +38,27 @@ class LedgerReads:
         self._news = asyncio.Event()
 
     async def get(self, record: RecordId) -> Record:
-        def ask(connection: Connection) -> Sequence[Record]:
-            return _records(connection, [_row(connection, record)])
+        def ask(connection: Connection) -> Record:
+            body = _body(connection, position_of(connection, record))
+            return _opened(connection, [read_record(body)])[0]
 
-        found = await self._database.read(ask)
-        if not found:
-            raise NotFound(f"The body of record {record} was pruned; its hash is still in the tree.")
-        return found[0]
+        return await self._database.read(ask)
 
     async def about(self, subject: str, limit: int) -> Sequence[Record]:
-        wanted = select(ledger_records).where(ledger_records.c.subject == subject)
-        newest = wanted.order_by(ledger_records.c.position.desc()).limit(limit)
-        return await self._database.read(lambda connection: _records(connection, connection.execute(newest).all()))
+        def ask(connection: Connection) -> Sequence[Record]:
+            return _opened(connection, [stored for _, stored in islice(of_subject(connection, subject), limit)])
+
+        return await self._database.read(ask)
 
     async def recent(self, limit: int, kind: str = "", before: RecordId | None = None) -> Sequence[Record]:
         def ask(connection: Connection) -> Sequence[Record]:
-            wanted = select(ledger_records).order_by(ledger_records.c.position.desc()).limit(limit)
-            if before is not None:
-                wanted = wanted.where(ledger_records.c.position < _row(connection, before).position)
+            edge = None if before is None else position_of(connection, before)
             if not kind:
-                return _records(connection, connection.execute(wanted).all())
-            rows: list[Row[Any]] = []
-            for one in _kinds(connection, kind):  # each by its index; one range over all would have to be sorted
-                rows.extend(connection.execute(wanted.where(ledger_records.c.kind == one)))
-            rows.sort(key=lambda row: -row.position)
-            return _records(connection, rows[:limit])
+                found = of_any(connection, edge)
+            else:
+                each = [of_kind(connection, one, edge) for one in kinds(connection, kind)]
+                found = merge(*each, key=lambda one: -one[0])
+            return _opened(connection, [stored for _, stored in islice(found, limit)])
 
         return await self._database.read(ask)
 
@@ -69,7 +66,7 @@ class LedgerReads:
         return await self._database.read(latest_checkpoint)
 
     async def integrated(self, record: RecordId) -> Checkpoint:
-        position = await self._database.read(lambda connection: _row(connection, record).position)
+        position = await self._database.read(lambda connection: position_of(connection, record))
         while True:
             news = self._news
             known = self._latest
@@ -86,11 +83,9 @@ class LedgerReads:
         checkpoint = await self.integrated(record)
 
         def ask(connection: Connection) -> InclusionProof:
-            row = _row(connection, record)
-            if row.body is None:
-                raise NotFound(f"The body of record {record} was pruned; export its hash with `bastide audit export`.")
-            path = inclusion(row.position, checkpoint.size, tiles_of(connection))
-            return InclusionProof(record, bytes(row.body), row.position, tuple(path), checkpoint)
+            position = position_of(connection, record)
+            path = inclusion(position, checkpoint.size, tiles_of(connection))
+            return InclusionProof(record, _body(connection, position), position, tuple(path), checkpoint)
 
         return await self._database.read(ask)
 
@@ -134,27 +129,10 @@ def kept_facts(connection: Connection, wanted: Sequence[str]) -> dict[str, Kept]
     return found
 
 
-def _row(connection: Connection, record: RecordId) -> Row[Any]:
-    row = connection.execute(select(ledger_records).where(ledger_records.c.id == record)).one_or_none()
-    if row is None:
-        raise NotFound(f"The ledger holds no record {record}.")
-    return row
+def _body(connection: Connection, position: int) -> bytes:
+    return bytes(connection.scalars(select(ledger_records.c.body).where(ledger_records.c.position == position)).one())
 
 
-def _records(connection: Connection, rows: Sequence[Row[Any]]) -> Sequence[Record]:
-    stored = [read_record(bytes(row.body)) for row in rows if row.body is not None]
+def _opened(connection: Connection, stored: Sequence[Stored]) -> Sequence[Record]:
     kept = kept_facts(connection, [one for record in stored for one in commitments(record)])
     return [opened(one, lambda known: Personal(kept[known].value) if known in kept else ERASED) for one in stored]
-
-
-def _kinds(connection: Connection, prefix: str) -> list[str]:
-    """The kinds that begin so, found by jumping through the index from one to the next."""
-    found: list[str] = []
-    column = ledger_records.c.kind
-    step = column >= prefix
-    while True:
-        kind = connection.scalar(select(func.min(column)).where(step))
-        if kind is None or not kind.startswith(prefix):
-            return found
-        found.append(kind)
-        step = column > kind

@@ -16,19 +16,22 @@ ledger_shards = Table(
     Column("closed", BigInteger),
 )
 
-# ``position`` counts from 0 without a gap; ``leaf`` is the leaf hash over ``body``, which pruning sets to NULL.
+# ``position`` counts from 0 without a gap; ``leaf`` is the leaf hash over ``body``, which pruning sets to NULL. The keys are
+# made of position and body (adapters/sql/ledger_keys.py) and only serve to find records.
 ledger_records = Table(
     "ledger_records",
     metadata,
     Column("position", Position, primary_key=True, autoincrement=False),
-    Column("id", String(32), nullable=False, unique=True),
-    Column("kind", Text, nullable=False),
-    Column("subject", Text, nullable=False),
+    Column("id_key", BigInteger, nullable=False, index=True),
+    Column("kind_key", BigInteger, nullable=False),
+    Column("subject_key", BigInteger, nullable=False, index=True),
     Column("leaf", LargeBinary(32), nullable=False),
     Column("body", LargeBinary),
-    Index("ix_ledger_records_kind", "kind", "position"),
-    Index("ix_ledger_records_subject", "subject", "position"),
+    Index("ix_ledger_records_kind", "kind_key", "position"),
 )
+
+# Every kind that a record ever had: what a search for the beginning of a kind goes through.
+ledger_kinds = Table("ledger_kinds", metadata, Column("kind", Text, primary_key=True))
 
 ledger_tiles = Table(
     "ledger_tiles",

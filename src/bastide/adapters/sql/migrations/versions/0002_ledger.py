@@ -1,4 +1,4 @@
-"""The ledger: shards, records, tiles, checkpoints, erasable personal facts."""
+"""The ledger: shards, records, kinds, tiles, checkpoints, erasable personal facts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,15 +20,16 @@ def upgrade() -> None:
         sa.Column(
             "position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False
         ),
-        sa.Column("id", sa.String(32), nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("id_key", sa.BigInteger, nullable=False),
+        sa.Column("kind_key", sa.BigInteger, nullable=False),
+        sa.Column("subject_key", sa.BigInteger, nullable=False),
         sa.Column("leaf", sa.LargeBinary(32), nullable=False),
         sa.Column("body", sa.LargeBinary),
-        sa.UniqueConstraint("id", name="uq_ledger_records_id"),
     )
-    op.create_index("ix_ledger_records_kind", "ledger_records", ["kind", "position"])
-    op.create_index("ix_ledger_records_subject", "ledger_records", ["subject", "position"])
+    op.create_index("ix_ledger_records_id_key", "ledger_records", ["id_key"])
+    op.create_index("ix_ledger_records_subject_key", "ledger_records", ["subject_key"])
+    op.create_index("ix_ledger_records_kind", "ledger_records", ["kind_key", "position"])
+    op.create_table("ledger_kinds", sa.Column("kind", sa.Text, primary_key=True))
     op.create_table(
         "ledger_tiles",
         sa.Column("shard", sa.Integer, nullable=False),
