@@ -23,8 +23,11 @@ class Claiming:
     governing: Governing
     units: CredentialUnitsOfWork
     reads: CredentialReads
-    clock: Clock
     ids: Ids
+
+    @property
+    def clock(self) -> Clock:
+        return self.governing.clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ async def platform(data: Path) -> AsyncIterator[Platform]:
             units,
             ledger,
             enrolling,
-            Claiming(governing, units, stores.credentials, clock, ids),
+            Claiming(governing, units, stores.credentials, ids),
             CredentialEnforcer(database, clock),
             UpdateEnforcer(database, clock),
         )
