@@ -1,0 +1,38 @@
+"""Puts the console's rooms on the app."""
+
+from inspect import isawaitable
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from bastide.controller.console.assets import Assets
+from bastide.controller.console.guard import error_page, page_routes
+from bastide.controller.console.page import Pages
+from bastide.controller.console.rooms import devices, enrol, ledger, public, settings, stream, watch
+from bastide.controller.console.views.enrolling import Enrolment
+
+
+def install(app: FastAPI, checkpoint_key: str, enrolment: Enrolment | None = None) -> None:
+    """Adds every page to the API's app (``create_app``). ``checkpoint_key`` is the ledger's verifier key (C2SP); without
+    ``enrolment`` there is no room to enrol devices in, and nothing points to it."""
+    pages = Pages(Assets.load(), checkpoint_key, enrols=enrolment is not None)
+    routes = page_routes(pages)
+    for room in (public, watch, devices, ledger, settings, stream):
+        room.add(routes, pages)
+    if enrolment is not None:
+        enrol.add(routes, pages, enrolment)
+    app.include_router(routes.router)
+    known = app.exception_handlers[HTTPException]
+
+    async def unknown(request: Request, error: HTTPException) -> Response:
+        """An address that does not exist: a page for a browser, a problem document for a program."""
+        if (
+            error.status_code == 404
+            and not request.url.path.startswith("/api/")
+            and "text/html" in request.headers.get("Accept", "")
+        ):
+            return await error_page(pages, request, 404, "The address may be mistyped, or what was here is gone.")
+        answered = known(request, error)
+        return await answered if isawaitable(answered) else answered
+
+    app.add_exception_handler(HTTPException, unknown)  # type: ignore[arg-type]

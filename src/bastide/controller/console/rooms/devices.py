@@ -1,0 +1,136 @@
+"""``/devices``: the table, a device's page, and the acts on a device with a preview before each."""
+
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import Form, Query, Request, Response
+
+from bastide.controller.api.access import Asking, Using
+from bastide.controller.api.routes import Routes
+from bastide.controller.console.page import HEADERS, Pages, reader
+from bastide.controller.console.views import acts
+from bastide.controller.console.views.device import RANGES, device_page, verdict
+from bastide.controller.console.views.devices import devices, rows_of
+from bastide.core.error import NotFound, Refused
+from bastide.core.ids import DeviceClass, DeviceId, is_device_id
+from bastide.core.standing import Standing
+from bastide.flows import operator_acts
+from bastide.governance.access.roles import Permission
+from bastide.ports.platform.stores import DeviceFilter
+
+Texts = Annotated[list[str], Query(max_length=64)]
+MOST_ROWS = 200
+
+
+def add(routes: Routes, pages: Pages) -> None:
+    @routes.get("/devices", needs=Permission.FLEET_READ)
+    async def devices_page(
+        request: Request,
+        asking: Asking,
+        deps: Using,
+        text: Annotated[str, Query(max_length=200)] = "",
+        standing: Texts = [],  # noqa: B006 - FastAPI copies the default
+        of_class: Annotated[list[str], Query(alias="class", max_length=64)] = [],  # noqa: B006
+        after: Annotated[str, Query(max_length=64)] = "",
+    ) -> Response:
+        wanted = DeviceFilter(
+            text=text.strip(),
+            standings=tuple(each for each in Standing if each.value in standing),
+            classes=tuple(DeviceClass(each) for each in of_class),
+            scope=asking.scope,
+            after=after,
+        )
+        found = await devices(deps.governing.stores, reader(deps, asking), wanted)
+        pairs = [("text", text), *(("standing", each.value) for each in wanted.standings)]
+        pairs += [("class", each) for each in wanted.classes] + [("after", found.next_after)]
+        more = "/devices?" + urlencode([pair for pair in pairs if pair[1]])
+        if after:
+            return await pages.show(request, "device_rows.html", found=found, more=more)
+        return await pages.show(request, "devices.html", "devices", found=found, more=more)
+
+    @routes.get("/devices/rows", needs=Permission.FLEET_READ)
+    async def device_rows(
+        request: Request, asking: Asking, deps: Using, id: Annotated[list[str], Query(max_length=MOST_ROWS)]
+    ) -> Response:
+        """The rows of named devices as they are now, for a table that is open."""
+        ids = [DeviceId(each) for each in id if is_device_id(each)]
+        rows = await rows_of(deps.governing.stores, reader(deps, asking), ids)
+        return await pages.show(request, "device_rows.html", found={"rows": rows, "next_after": ""}, more="")
+
+    @routes.get("/devices/{device}", needs=Permission.FLEET_READ)
+    async def one_device(request: Request, asking: Asking, deps: Using, device: str, range: str = "1h") -> Response:
+        span = range if range in RANGES else "1h"
+        shown = await device_page(
+            deps.governing.stores, deps.ledger, deps.samples, _id(device), reader(deps, asking), deps.clock.now(), span
+        )
+        if shown is None:
+            raise _nowhere(device)
+        may_act = asking.may(Permission.DEVICE_ACT)
+        return await pages.show(
+            request,
+            "device.html",
+            "devices",
+            shown=shown,
+            verdict=verdict(shown),
+            ranges=tuple(RANGES),
+            may_release=may_act and shown.device.standing in acts.MAY_RELEASE,
+            may_quarantine=may_act and shown.device.standing in acts.MAY_QUARANTINE,
+            may_break_glass=asking.may(Permission.DEVICE_BREAK_GLASS) and shown.device.standing in acts.MAY_RELEASE,
+        )
+
+    def act(key: str, needs: Permission) -> None:
+        """The preview of an act, and the act. Both look at the device as it is at that moment."""
+
+        async def preview(request: Request, asking: Asking, deps: Using, device: str) -> Response:
+            found = await deps.governing.stores.devices.get(_id(device))
+            if not asking.scope.covers(found):
+                raise _nowhere(device)
+            shown = await acts.preview(key, found, deps.governing, deps.clock.now())
+            return await pages.show(request, "act.html", device=found, act=shown, error="")
+
+        async def carry_out(
+            request: Request,
+            asking: Asking,
+            deps: Using,
+            device: str,
+            reason: Annotated[str, Form(max_length=operator_acts.MAX_REASON)] = "",
+            standing: Annotated[Standing, Form()] = Standing.TRUSTED,
+            hours: Annotated[int, Form(ge=1, le=24)] = 1,
+        ) -> Response:
+            found = await deps.governing.stores.devices.get(_id(device))
+            if not asking.scope.covers(found):
+                raise _nowhere(device)
+            try:
+                if key == "quarantine":
+                    await operator_acts.quarantine(found.id, reason, asking.actor, deps.governing, deps.ids)
+                elif key == "release":
+                    await operator_acts.release(found.id, reason, asking.actor, deps.governing, deps.ids)
+                else:
+                    await operator_acts.break_glass(
+                        found.id, standing, reason, timedelta(hours=hours), asking.actor, deps.governing, deps.ids
+                    )
+            except Refused as error:
+                shown = await acts.preview(key, found, deps.governing, deps.clock.now())
+                return await pages.show(request, "act.html", status=422, device=found, act=shown, error=error.sentence)
+            return Response(status_code=204, headers={**HEADERS, "HX-Redirect": f"/devices/{found.id}"})
+
+        preview.__name__, carry_out.__name__ = f"{key}_preview", f"{key}_act"
+        routes.get(f"/devices/{{device}}/acts/{key}", needs=needs)(preview)
+        routes.post(f"/devices/{{device}}/acts/{key}", needs=needs)(carry_out)
+
+    act("quarantine", Permission.DEVICE_ACT)
+    act("release", Permission.DEVICE_ACT)
+    act("break-glass", Permission.DEVICE_BREAK_GLASS)
+
+
+def _id(text: str) -> DeviceId:
+    if not is_device_id(text):
+        raise _nowhere(text)
+    return DeviceId(text)
+
+
+def _nowhere(device: str) -> NotFound:
+    return NotFound(
+        f"There is no device {device[:40]!r} that you may see. The table of devices shows those that there are."
+    )

@@ -1,0 +1,215 @@
+"""The Watch: is anything wrong, what changed, what first, can I prove it. The first screen answers without a click."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bastide.controller.console.views.charts import Line, Segment, line, standing_bar
+from bastide.controller.console.views.reader import Reader
+from bastide.controller.console.views.words import Said, counted, in_words, lasting
+from bastide.core.audit import Checkpoint, Record
+from bastide.core.decision import Decision
+from bastide.core.device import Device
+from bastide.core.finding import Finding, Severity
+from bastide.core.plan import Plan
+from bastide.core.standing import Standing
+from bastide.ports.platform.ledger import Ledger
+from bastide.ports.platform.stores import DeviceFilter, Stores
+
+DAY = timedelta(hours=24)
+# What is read for the last day. A busier day is shown from where these many end, and the page says since when.
+DECISIONS = 2000
+RECORDS = 500
+NEEDS = 50
+FEED = 10
+
+_CONSEQUENCE = {Standing.QUARANTINED: 3, Standing.PENDING: 2, Standing.UNKNOWN: 1, Standing.RESTRICTED: 1}
+# What happens all the time and is no news by itself.
+_NOT_NEWS = ("enforcement:", "evidence:", "signing:", "ledger:", "access:session", "access:link")
+_RECOMMENDED = {
+    Standing.QUARANTINED: "Look at the evidence",
+    Standing.PENDING: "Admit or refuse it",
+    Standing.UNKNOWN: "Find out what it is",
+    Standing.RESTRICTED: "See what it may still do",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that waits for a person: a device, why, since when, and the one act that we would take first."""
+
+    device: Device
+    because: str
+    since: datetime | None
+    act: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWork:
+    """What the loop did by itself: decisions made, standings changed and given back, and how long enforcing took."""
+
+    decided: int
+    lowered: int
+    restored: int
+    plans: int
+    median: str
+    slowest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    headline: str
+    detail: str
+    needs: tuple[Need, ...]
+    needs_in_all: int
+    counts: Mapping[Standing, int]
+    total: int
+    bar: tuple[Segment, ...]
+    changed: tuple[Said, ...]
+    own: OwnWork
+    trend: Line | None
+    trend_since: datetime
+    checkpoint: Checkpoint | None
+    newest: str
+
+
+async def watch(stores: Stores, ledger: Ledger, reader: Reader, now: datetime) -> Watch:
+    """Reads the first screen as somebody may see it."""
+    scope = reader.scope
+    counts = await stores.devices.count_by_standing(scope)
+    total = sum(counts.values())
+    waiting = await stores.devices.list(DeviceFilter(standings=tuple(_CONSEQUENCE), scope=scope, limit=NEEDS * 4))
+    findings = [
+        finding
+        for finding in await stores.findings.open(None, 200)
+        if finding.severity.rank >= Severity.MEDIUM.rank and await reader.sees(finding.subject.id)
+    ]
+    needs = [await _need(stores, reader, device, findings) for device in waiting]
+    about = {device.id for device in waiting}
+    for finding in findings:
+        device = await reader.device(finding.subject.id)
+        if device is not None and device.id not in about:
+            about.add(device.id)
+            needs.append(await _need(stores, reader, device, findings))
+    needs.sort(key=_order)
+    decisions = [
+        each for each in await stores.decisions.history(None, now - DAY, DECISIONS) if await reader.sees(each.device)
+    ]
+    records = await reader.visible(await ledger.recent(RECORDS))
+    in_all = max(len(needs), sum(counts.get(standing, 0) for standing in _CONSEQUENCE))
+    since = max(now - DAY, decisions[-1].at) if len(decisions) == DECISIONS else now - DAY
+    return Watch(
+        headline=_headline(in_all, counts, total),
+        detail=_detail(
+            counts, total, [each for each in await stores.plans.unapplied(50) if await reader.sees(each.device)]
+        ),
+        needs=tuple(needs[:NEEDS]),
+        needs_in_all=in_all,
+        counts=counts,
+        total=total,
+        bar=standing_bar(counts),
+        changed=await changes(records, reader),
+        own=own_work(decisions, [each for each in records if each.at > now - DAY]),
+        trend=line(
+            open_work(decisions, counts, since, now), since, now, width=328, height=96, steps=True, floor_at=0.0
+        ),
+        trend_since=since,
+        checkpoint=await ledger.checkpoint(),
+        newest=records[0].id if records else "",
+    )
+
+
+async def changes(records: Sequence[Record], reader: Reader) -> tuple[Said, ...]:
+    """The newest things that a person would call a change: standings that moved and acts of people."""
+    return await reader.lines([record for record in records if _is_change(record)][:FEED])
+
+
+def open_work(
+    decisions: Sequence[Decision], counts: Mapping[Standing, int], since: datetime, now: datetime
+) -> list[tuple[datetime, float]]:
+    """How many devices were not trusted over time: the count of now, taken back decision by decision."""
+    level = sum(counts.get(standing, 0) for standing in _CONSEQUENCE)
+    points = [(now, float(level))]
+    for decision in sorted(decisions, key=lambda each: each.at, reverse=True):
+        before = level - (decision.standing in _CONSEQUENCE) + (decision.previous in _CONSEQUENCE)
+        if before != level and decision.at >= since:
+            points.append((decision.at, float(level)))
+            level = max(before, 0)
+    points.append((since, float(level)))
+    return points[::-1]
+
+
+def own_work(decisions: Sequence[Decision], records: Sequence[Record]) -> OwnWork:
+    """Counts what the loop did, and measures from each plan's intent to its being held."""
+    moved = [each for each in decisions if each.changed]
+    intended: dict[tuple[str, object], datetime] = {}
+    took: list[timedelta] = []
+    for record in reversed(records):
+        key = (record.subject, record.body.get("generation"))
+        if record.kind == "enforcement:plan:intended":
+            intended[key] = record.at
+        elif record.kind == "enforcement:plan:applied" and key in intended:
+            took.append(record.at - intended[key])
+    took.sort()
+    return OwnWork(
+        decided=len(decisions),
+        lowered=sum(each.standing.rank < each.previous.rank for each in moved),
+        restored=sum(each.standing.rank > each.previous.rank for each in moved),
+        plans=Counter(each.kind for each in records)["enforcement:plan:intended"],
+        median=lasting(took[len(took) // 2]) if took else "",
+        slowest=lasting(took[-1]) if took else "",
+    )
+
+
+def _is_change(record: Record) -> bool:
+    if "previous" in record.body:
+        return record.body.get("standing") != record.body.get("previous")
+    return not record.kind.startswith(_NOT_NEWS)
+
+
+async def _need(stores: Stores, reader: Reader, device: Device, findings: Sequence[Finding]) -> Need:
+    decision = await stores.decisions.latest(device.id)
+    own = tuple(finding for finding in findings if finding.subject.id == device.id)
+    because = await reader.text(decision.because) if decision else ""
+    if device.standing is Standing.TRUSTED and own:
+        because = own[0].title
+    return Need(
+        device=device,
+        because=because or "Nobody has decided on it yet.",
+        since=decision.at if decision else device.created_at,
+        act=_RECOMMENDED.get(device.standing) or "Look at the finding",
+        findings=own,
+    )
+
+
+def _order(need: Need) -> tuple[int, int, float]:
+    worst = max((finding.severity.rank for finding in need.findings), default=0)
+    age = need.since.timestamp() if need.since else 0.0
+    return (-_CONSEQUENCE.get(need.device.standing, 0), -worst, -age)
+
+
+def _headline(waiting: int, counts: Mapping[Standing, int], total: int) -> str:
+    if not total:
+        return "No device is known yet."
+    if not waiting:
+        return "Nothing needs you."
+    quarantined = counts.get(Standing.QUARANTINED, 0)
+    if quarantined:
+        return f"{in_words(quarantined)} {'device is' if quarantined == 1 else 'devices are'} in quarantine."
+    return f"{in_words(waiting)} {'device needs' if waiting == 1 else 'devices need'} a look."
+
+
+def _detail(counts: Mapping[Standing, int], total: int, unapplied: Sequence[Plan]) -> str:
+    if not total:
+        return ""
+    trusted = counts.get(Standing.TRUSTED, 0)
+    rest = "".join(f", {counts[each]} {each}" for each in sorted(_CONSEQUENCE) if counts.get(each, 0))
+    standing = f"{trusted} of {counted(total, 'device')} {'is' if trusted == 1 else 'are'} trusted{rest}."
+    if trusted == total:
+        standing = f"All {counted(total, 'device')} are trusted." if total > 1 else "The one device is trusted."
+    if unapplied:
+        late = counted(len(unapplied), "plan is", "plans are")
+        return f"{standing} {late} not held yet at every enforcement point; the loop keeps trying."
+    return f"{standing} Every plan is held at every enforcement point."

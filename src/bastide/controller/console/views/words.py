@@ -1,0 +1,210 @@
+"""The operator's words: times, standings, enforcement points and ledger records as sentences.
+
+Console, CLI and API use the same words. A kind of record that nobody described here is still readable: it is said by its
+own name.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bastide.core.audit import Personal, Record, Recorded
+from bastide.core.plan import BrokerGrant, CredentialState, Point, UpdateEligibility
+from bastide.core.standing import Standing
+
+MEANING: Mapping[Standing, str] = {
+    Standing.TRUSTED: "may do all that its profile declares",
+    Standing.RESTRICTED: "may only do what its work cannot do without",
+    Standing.PENDING: "waits for a person or a proof and may do nothing yet",
+    Standing.QUARANTINED: "is off the network and may only be repaired",
+    Standing.UNKNOWN: "is not known and may do nothing",
+    Standing.RETIRED: "has left service and may do nothing",
+}
+
+HIDDEN = "(a fact about a person)"
+
+POINT: Mapping[Point, str] = {
+    Point.BROKER: "Message broker",
+    Point.CREDENTIAL: "Certificate",
+    Point.UPDATE: "Updates",
+}
+
+_CREDENTIAL = {
+    CredentialState.VALID: "valid, may be renewed",
+    CredentialState.SUSPENDED: "suspended, may not be renewed",
+    CredentialState.REVOKED: "revoked for ever",
+}
+_UPDATE = {
+    UpdateEligibility.NORMAL: "offered in the rollout's order",
+    UpdateEligibility.REPAIR: "only releases that repair",
+    UpdateEligibility.NONE: "nothing is offered",
+}
+
+
+def ago(then: datetime | None, now: datetime) -> str:
+    """How long ago, or how soon: ``12 s ago``, ``in 3 days``; ``never`` for None."""
+    if then is None:
+        return "never"
+    seconds = (now - then).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    words = lasting(timedelta(seconds=abs(seconds)))
+    return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
+def lasting(span: timedelta) -> str:
+    """A length of time in its largest unit: ``12 s``, ``4 min``, ``3 h``, ``2 days``."""
+    seconds = span.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600:.0f} h"
+    return f"{seconds // 86400:.0f} days"
+
+
+def exact(moment: datetime | None) -> str:
+    """``2026-11-23 04:05:06 UTC``."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """``1 device``, ``24 devices``, ``No devices``: a number with the thing that it counts."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def in_words(count: int) -> str:
+    """Small numbers as words, as a sentence begins."""
+    small = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+    return small[count] if count < len(small) else f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def grant(broker: BrokerGrant) -> str:
+    """What a broker grant allows, in a few words."""
+    if not broker.may_connect:
+        return "may not connect"
+    return (
+        f"publishes to {counted(len(broker.publish), 'topic')}, listens to {counted(len(broker.subscribe), 'topic')}, "
+        f"at most {broker.rate_per_second:g} messages/s"
+    )
+
+
+def credential(state: CredentialState) -> str:
+    return _CREDENTIAL[state]
+
+
+def update(state: UpdateEligibility) -> str:
+    return _UPDATE[state]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A ledger record as a line to read. ``text`` follows the subject's name; ``tone`` is a standing, ``act`` or empty."""
+
+    record: str
+    kind: str
+    device: str
+    person: bool
+    name: str
+    text: str
+    tone: str
+    at: datetime
+    actor: str
+    by_person: bool
+    times: int = 1
+
+
+# What a kind of record says after the subject's name, and its tone. ``{…}`` are fields of the body; where one is missing,
+# the words before ``;;`` stand alone.
+_SAID: Mapping[str, tuple[str, str]] = {
+    "enforcement:plan:intended": ("gets a new plan;; ({generation}) for standing {standing}", ""),
+    "enforcement:plan:applied": ("is held to its plan;; {generation} at the {point} point: {holds}", ""),
+    "enforcement:plan:failed": ("is not held yet;; at the {point}: {error}", "restricted"),
+    "evidence:observed": ("showed something new;;: {kind}, seen by {source}", ""),
+    "access:session:opened": ("signed in;; by {means}", "act"),
+    "access:session:ended": ("signed out", "act"),
+    "access:sign-in:failed": ("A sign-in failed", "restricted"),
+    "access:link:made": ("A one-time sign-in link was made", "act"),
+    "access:password:set": ("set a password", "act"),
+    "access:person:added": ("got an account;; as {role}", "act"),
+    "access:person:changed": ("was changed;;: {role}", "act"),
+    "access:passkey:registered": ("added a passkey", "act"),
+    "access:passkey:removed": ("removed a passkey", "act"),
+    "access:token:made": ("An API token was made;; for the role {role}", "act"),
+    "access:token:revoked": ("An API token was revoked", "act"),
+    "operator:device:quarantined": ("was put in quarantine by a person;;: {reason}", "act"),
+    "operator:device:released": ("was released by a person;;: {reason}", "act"),
+    "operator:device:break-glass": ("was given {standing} by break-glass;;: {reason}", "act"),
+    "policy:document:applied": ("A new policy is in force;;: {reason}", "act"),
+    "policy:waiver:granted": ("Rule {rule} is waived;; until {ends_at}: {reason}", "act"),
+    "policy:waiver:ended": ("A waiver was ended;;: {reason}", "act"),
+    "profile:document:stored": ("A profile was stored", "act"),
+    "class:registered": ("A device class was registered;; with the profile {profile}", "act"),
+}
+
+
+def said(record: Record, body: Mapping[str, Recorded], name: str, actor: str) -> Said:
+    """The record in words. ``body`` is as the reader may see it, ``name`` that of the device or person it is about."""
+    subject, _, id = record.subject.partition(":")
+    text, tone = _text(record.kind, body)
+    person = isinstance(record.actor, Personal) or record.actor.startswith(("person:", "token:"))
+    return Said(
+        record=record.id,
+        kind=record.kind,
+        device=id if subject == "device" and name else "",
+        person=subject == "person",
+        name=name or record.subject,
+        text=text,
+        tone="act" if person and not tone else tone,
+        at=record.at,
+        actor=actor,
+        by_person=person,
+    )
+
+
+def gathered(lines: Sequence[Said]) -> tuple[Said, ...]:
+    """Lines that say the same one after the other as one line that counts them; the newest stands for all."""
+    found: list[Said] = []
+    for line in lines:
+        if found and (found[-1].kind, found[-1].device, found[-1].text, found[-1].actor) == (
+            line.kind,
+            line.device,
+            line.text,
+            line.actor,
+        ):
+            found[-1] = replace(found[-1], times=found[-1].times + 1)
+        else:
+            found.append(line)
+    return tuple(found)
+
+
+def standing_of(value: Recorded) -> str:
+    """The standing that a recorded field names, or nothing."""
+    return str(value) if value in list(Standing) else ""
+
+
+def _text(kind: str, body: Mapping[str, Recorded]) -> tuple[str, str]:
+    changed, before = standing_of(body.get("standing")), standing_of(body.get("previous"))
+    if changed and before:
+        because = str(body.get("because") or "").rstrip(".")
+        reason = f": {because}." if because else "."
+        if changed == before:
+            return f"stays {changed}{reason}", ""
+        return f"went from {before} to {changed}{reason}", changed
+    pattern, tone = _SAID.get(kind, ("", ""))
+    if pattern:
+        start, _, rest = pattern.partition(";;")
+        return _filled(start + rest, body) or _filled(start, body) or start, tone
+    return kind.replace(":", " ").replace(".", " ").replace("-", " "), tone
+
+
+def _filled(pattern: str, body: Mapping[str, Recorded]) -> str:
+    """The pattern with the body's values; empty where one is missing or may not be seen."""
+    try:
+        text = pattern.format(**{name: str(value) for name, value in body.items() if value != HIDDEN})
+    except (KeyError, IndexError, ValueError):
+        return ""
+    return text.rstrip(".") + "."

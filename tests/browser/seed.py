@@ -1,0 +1,310 @@
+"""A town to look at: the real app over a real SQLite, with a day of a fleet's life in it, written by the real flows.
+
+The clock stands in the past while the day is written and then runs as the system's does. Enforcement points and samples are
+the ones in memory; ledger records go through the real tree and are signed.
+
+    .venv/bin/python -m tests.browser.seed        # serves it at https://localhost:8500 and prints the sign-in link
+"""
+
+import asyncio
+import math
+import os
+import random
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import create_engine
+
+import bastide.demo
+from bastide.adapters.passwords import Argon2Passwords
+from bastide.adapters.sql.credentials import CredentialReads
+from bastide.adapters.sql.database import Database
+from bastide.adapters.sql.ledger_reads import LedgerReads
+from bastide.adapters.sql.ledger_tree import SQLLedgerTree
+from bastide.adapters.sql.migrate import migrate
+from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
+from bastide.controller.api.app import create_app
+from bastide.controller.api.deps import Deps
+from bastide.controller.console.install import install
+from bastide.controller.console.views.enrolling import Enrolment
+from bastide.controller.live import LiveRecords
+from bastide.controller.serving import Leaf, Listener
+from bastide.core.device import Attribute, Device
+from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
+from bastide.core.finding import Finding, Severity
+from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, OwnerName, ProfileName, SiteName, ZoneName
+from bastide.core.plan import Point
+from bastide.core.standing import Stage, Standing
+from bastide.flows import operator_acts
+from bastide.flows.change_policy import ensure_policy
+from bastide.flows.claims import Claiming
+from bastide.flows.describe_kinds import ensure_generic, put_profile
+from bastide.flows.first_run import first_run
+from bastide.flows.govern_device import Governing, govern_device
+from bastide.flows.sequence_ledger import Sequencer
+from bastide.flows.sign_in import Door
+from bastide.flows.take_evidence import take_evidence
+from bastide.governance.access.passkey import RelyingParty
+from bastide.governance.access.password import Hardness
+from bastide.ports.platform.samples import Sample
+from bastide.testing import MemoryEnforcer, MemorySamples, MemorySigner, SequentialIds
+from bastide.wire.note import VerifierKey
+from tests.browser.tls import write_leaf
+
+LOG = "bastide.test/ledger"
+PLACES = ("Front door", "Loading dock", "Hall B", "Roof", "Boiler room", "Lobby", "Archive", "Workshop")
+NAMES = {
+    "door-camera": ("Front door camera", "Loading dock camera", "Car park camera", "Archive camera", "Roof camera"),
+    "thermostat": ("Lobby thermostat", "Archive thermostat", "Office 3 thermostat", "Office 4 thermostat", "Canteen thermostat"),
+    "energy-meter": ("Main meter", "Hall A meter", "Hall B meter", "Charging meter", "Server room meter"),
+    "vibration-sensor": ("Pump 1 vibration", "Pump 2 vibration", "Fan 1 vibration", "Fan 2 vibration", "Press vibration"),
+    "gate-controller": ("North gate", "South gate", "Car park barrier", "Dock gate 1", "Dock gate 2"),
+}  # fmt: skip
+FIELDS = {
+    "door-camera": (("bitrate", 2400, 600), ("frames", 24, 2), ("temperature", 38, 6), ("storage_free", 61, 3)),
+    "thermostat": (("temperature", 21, 1.5), ("target", 20.5, 0.5), ("humidity", 44, 5)),
+    "energy-meter": (("power", 5200, 2400), ("voltage", 230, 2)),
+    "vibration-sensor": (("rms", 1.8, 0.5), ("peak", 5.1, 1.5), ("temperature", 44, 4)),
+    "gate-controller": (("cycles", 12, 8), ("temperature", 18, 4)),
+}
+OWNERS = {
+    "door-camera": "security",
+    "thermostat": "facilities",
+    "energy-meter": "energy",
+    "vibration-sensor": "maintenance",
+    "gate-controller": "security",
+}
+
+
+class TownClock:
+    """Stands where it is put, until it is let go; then it is the system's."""
+
+    def __init__(self) -> None:
+        self._at: datetime | None = None
+
+    def now(self) -> datetime:
+        return self._at or datetime.now(UTC)
+
+    def put(self, at: datetime | None) -> None:
+        self._at = at
+
+
+class Entropy:
+    def bytes(self, size: int) -> bytes:
+        return os.urandom(size)
+
+
+@dataclass(slots=True)
+class Town:
+    deps: Deps
+    clock: TownClock
+    devices: dict[str, DeviceId]
+    origin: str
+    link: str
+    points: dict[Point, MemoryEnforcer]
+
+    async def observe(
+        self, name: str, kind: str, trust: Trust = Trust.AUTHENTICATED, count: int = 1, **body: Fact
+    ) -> None:
+        """A fact about a named device comes in, and the loop decides."""
+        now = self.clock.now()
+        fact = Evidence(
+            id=EvidenceId(self.deps.ids.mint("e")),
+            kind=kind,
+            subject=Subject(SubjectKind.DEVICE, self.devices[name]),
+            source=kind.partition(".")[0],
+            trust=trust,
+            observed_at=now,
+            received_at=now,
+            count=count,
+            body=body,
+        )
+        await take_evidence([fact], self.deps.governing.unit_of_work, "system:ingest")
+        await govern_device(self.devices[name], self.deps.governing)
+
+    async def misuse(self, name: str) -> None:
+        """The device keeps publishing on another's topics."""
+        other = self.devices["North gate"]
+        for _ in range(3):
+            await self.observe(name, "broker.publish.denied", topic=f"devices/{other}/commands", protocol="MQTT 3.1.1")
+
+    async def add(self, name: str, device_class: str, standing: Standing = Standing.PENDING) -> None:
+        now = self.clock.now()
+        id = DeviceId(self.deps.ids.mint("d"))
+        site = SiteName("works" if device_class in ("vibration-sensor", "energy-meter") else "head-office")
+        device = Device(
+            id=id,
+            device_class=DeviceClass(device_class),
+            owner=OwnerName(OWNERS.get(device_class, "unassigned")),
+            site=site,
+            zone=ZoneName("default"),
+            profile=ProfileName(device_class if device_class in OWNERS else "generic"),
+            standing=standing,
+            stage=Stage.IN_SERVICE,
+            created_at=now,
+            name=name,
+            last_seen=now,
+            attributes=(Attribute("firmware", "2.4.1", "status message", 0.7, now),),
+        )
+        async with self.deps.governing.unit_of_work("system:est") as work:
+            work.devices.add(device)
+            work.ledger.record("device:enrolled", f"device:{id}", {"class": device_class})
+        self.devices[name] = id
+
+
+@asynccontextmanager
+async def open_town(folder: Path, port: int = 8500, *, devices: int = 25, day: bool = True) -> AsyncIterator[Town]:
+    """The town, served over TLS at localhost. The folder also gets ``localhost.pem`` and its key."""
+    database_url = f"sqlite:///{folder / 'state.db'}"
+    engine = create_engine(database_url)
+    migrate(engine)
+    engine.dispose()
+    database = Database.open(database_url)
+    clock, ids, live = TownClock(), SequentialIds("town"), LiveRecords()
+    database.on_committed(live.publish)
+    stores, units, signer = SQLStores(database), SQLUnitsOfWork(database, clock, ids), MemorySigner(clock)
+    points = {point: MemoryEnforcer(point, clock) for point in Point}
+    governing = Governing(stores, units, tuple(points.values()), clock)
+    origin = f"https://localhost:{port}"
+    passwords = Argon2Passwords(Hardness(memory_kib=64, passes=1, lanes=1))
+    door = Door(stores.access, units, passwords, clock, ids, Entropy(), RelyingParty(id="localhost", origin=origin))
+    samples = MemorySamples()
+    sequencer = Sequencer(SQLLedgerTree(database), signer, LOG)
+    database.on_committed(sequencer.wake)
+    deps = Deps(governing, LedgerReads(database), samples, live, door, clock, ids)
+    app = create_app(deps)
+    claiming = Claiming(governing, units, CredentialReads(database), ids)
+    enrolment = Enrolment(
+        claiming, "https://localhost:9443/.well-known/est", ("localhost", 8883), "~/.local/share/bastide/trust"
+    )
+    install(app, str(VerifierKey(LOG, signer.checkpoint_key.public_key().public_bytes_raw())), enrolment)
+    leaf = Leaf(*write_leaf(folder))
+    listener = Listener(app, "127.0.0.1", port, leaf)
+    town = Town(deps, clock, {}, origin, "", points)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        if day:
+            clock.put(datetime.now(UTC) - timedelta(hours=30))
+        await ensure_policy(governing)
+        await ensure_generic(governing)
+        opened = await first_run(door)
+        assert opened is not None
+        town.link = f"{origin}/sign-in/link/{opened.link}"
+        if day:
+            await _live_a_day(town, samples, devices)
+        clock.put(None)
+        tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(listener.run())]
+        while not listener.serving:
+            if tasks[1].done():
+                tasks[1].result()
+            await asyncio.sleep(0.01)
+        yield town
+    finally:
+        live.close()
+        listener.stop()
+        for task in tasks[:1]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        passwords.close()
+        await database.close()
+
+
+async def _live_a_day(town: Town, samples: MemorySamples, devices: int) -> None:
+    chance = random.Random(7)
+    start = town.clock.now()
+    profiles = Path(bastide.demo.__file__).parent / "profiles"
+    for document in sorted(profiles.glob("*.toml")):
+        name = document.stem
+        await put_profile(
+            document.read_text(), "system:demo", town.deps.governing, OwnerName(OWNERS[name]), SiteName("head-office")
+        )
+    roster = [(name, kind) for kind, names in NAMES.items() for name in names]
+    kinds = list(NAMES)
+    roster += [(f"{kinds[n % 5].replace('-', ' ').capitalize()} {n}", kinds[n % 5]) for n in range(25, devices)]
+    for number, (name, kind) in enumerate(roster[:devices]):
+        town.clock.put(start + timedelta(seconds=40 * number))
+        await town.add(name, kind)
+        await town.observe(name, "identity.enrolled", by="claim")
+    _report(town, samples, roster[:devices], start, chance)
+
+    async def at(hours: float, name: str, kind: str, count: int) -> None:
+        town.clock.put(datetime.now(UTC) - timedelta(hours=hours))
+        await town.observe(name, kind, count=count)
+
+    await at(19.2, "Hall B meter", "ingest.field.undeclared", count=24)
+    town.clock.put(datetime.now(UTC) - timedelta(hours=18.9))
+    await govern_device(town.devices["Hall B meter"], town.deps.governing)
+    await at(11, "Fan 2 vibration", "ingest.payload.malformed", count=31)
+    town.clock.put(datetime.now(UTC) - timedelta(hours=10.7))
+    await govern_device(town.devices["Fan 2 vibration"], town.deps.governing)
+    town.clock.put(datetime.now(UTC) - timedelta(hours=6))
+    await operator_acts.quarantine(
+        town.devices["Dock gate 2"], "Cover was open, seal broken", "system:demo", town.deps.governing, town.deps.ids
+    )
+    town.clock.put(datetime.now(UTC) - timedelta(hours=4))
+    await operator_acts.release(
+        town.devices["Dock gate 2"], "Inspected on site, seal replaced", "system:demo", town.deps.governing, town.deps.ids
+    )  # fmt: skip
+    await at(0.12, "Canteen thermostat", "ingest.field.undeclared", count=26)
+    await at(0.11, "Archive camera", "traffic.telnet", count=2)
+    finding = Finding(
+        code="traffic:telnet",
+        subject=Subject(SubjectKind.DEVICE, town.devices["Archive camera"]),
+        severity=Severity.HIGH,
+        confidence=0.95,
+        title="It answers Telnet, where passwords travel in the clear.",
+        advice="Switch Telnet off, or block port 23 towards it until its maker does.",
+        found_at=town.clock.now(),
+    )
+    async with town.deps.governing.unit_of_work("system:scan") as work:
+        work.findings.put(finding)
+        work.ledger.record("finding:opened", f"device:{finding.subject.id}", {"code": finding.code})
+    town.clock.put(datetime.now(UTC) - timedelta(minutes=3))
+    await town.misuse("Loading dock camera")
+    town.clock.put(datetime.now(UTC) - timedelta(minutes=1))
+    await town.add("Visitor badge printer", "printer")
+    async with town.deps.governing.unit_of_work("system:ingest") as work:
+        work.devices.seen(
+            {
+                id: datetime.now(UTC) - timedelta(seconds=chance.randint(1, 50))
+                for id in list(town.devices.values())[:25]
+            }
+        )
+
+
+def _report(
+    town: Town, samples: MemorySamples, roster: Sequence[tuple[str, str]], start: datetime, chance: random.Random
+) -> None:
+    """What each device measured: a daily rhythm, a walk, and a silence in the night."""
+    sequence, now = 0, datetime.now(UTC)
+    for name, kind in roster[:25]:
+        for field, middle, spread in FIELDS[kind]:
+            walk, at = 0.0, now - timedelta(hours=2)
+            found = []
+            while at < now:
+                sequence += 1
+                walk = 0.92 * walk + chance.gauss(0, 0.25)
+                hour = at.hour + at.minute / 60
+                value = middle + spread * (0.6 * math.sin((hour - 9) / 24 * math.tau) + 0.4 * walk)
+                if field == "cycles":
+                    value = max(0, round(value))
+                found.append(Sample(town.devices[name], "telemetry", field, at, value, sequence))
+                at += timedelta(seconds=30)
+            samples.add(found)
+
+
+async def _main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        many = int(sys.argv[1]) if len(sys.argv) > 1 else 25
+        async with open_town(Path(folder), devices=many) as town:
+            print(town.link, flush=True)
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
