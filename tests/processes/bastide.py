@@ -105,6 +105,15 @@ class Bastide:
                 self._process.stdout.close()
         return status
 
+    def reap(self) -> None:
+        """After the supervisor was killed: waits for it, so that it can be started again."""
+        assert self._process is not None
+        self._process.wait(STOP_PATIENCE_S)
+        if self._reader is not None:
+            self._reader.join(STOP_PATIENCE_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
     def children(self) -> dict[str, int]:
         """The processes of this installation by name, whoever their parent is: those that name its data directory."""
         found: dict[str, int] = {}

@@ -9,7 +9,6 @@ import httpx
 
 from bastide.core.error import Refused, Unavailable
 from bastide.core.ids import DeviceId
-from bastide.demo.roster import Member
 from bastide.testing.fleet.est import Claim
 
 TIMEOUT_S = 15.0
@@ -34,12 +33,12 @@ class API:
     ) -> None:
         await self._client.aclose()
 
-    async def put_profile(self, name: str, document: str, owner: str) -> None:
-        await self._ask("PUT", f"/profiles/{name}", json={"document": document, "owner": owner})
+    async def put_profile(self, document: str, owner: str) -> None:
+        await self._ask("POST", "/profiles", json={"document": document, "owner": owner})
 
-    async def claim(self, member: Member) -> Claim:
-        """A one-time claim for a device of the member's class."""
-        body = {"device_class": member.kind, "owner": member.owner, "name": member.name}
+    async def claim(self, device_class: str, name: str, owner: str) -> Claim:
+        """A one-time claim for one device of a class."""
+        body = {"device_class": device_class, "owner": owner, "name": name}
         made = await self._ask("POST", "/claims", json=body)
         return Claim(made["username"], made["password"])
 
@@ -60,6 +59,10 @@ class API:
 
     async def explanation(self, device: DeviceId) -> dict[str, Any]:
         answer: dict[str, Any] = await self._ask("GET", f"/devices/{device}/explanation")
+        return answer
+
+    async def quarantine(self, device: DeviceId, reason: str) -> dict[str, Any]:
+        answer: dict[str, Any] = await self._ask("POST", f"/devices/{device}/quarantine", json={"reason": reason})
         return answer
 
     async def _ask(self, method: str, path: str, **more: Any) -> Any:

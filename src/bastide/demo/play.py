@@ -29,8 +29,8 @@ CONNECT_PATIENCE_S = 30.0
 CUT_OFF_PATIENCE_S = 15.0
 WATCH_EVERY_S = 1.0
 MORNING = datetime(2026, 1, 5, 6, 30, tzinfo=UTC)
-ROUTER = Host(bytes.fromhex("02ba571dff01"), IPv4Address("10.20.0.1"), "router")
-TECHNICIAN = Host(bytes.fromhex("02ba571dff63"), IPv4Address("10.20.0.99"), "laptop")
+ROUTER = Host(bytes.fromhex("00005e0053f1"), IPv4Address("10.20.0.1"), "router")
+TECHNICIAN = Host(bytes.fromhex("00005e0053f2"), IPv4Address("10.20.0.99"), "laptop")
 
 
 class Play:
@@ -80,7 +80,7 @@ class Play:
     async def _describe_kinds(self) -> None:
         kinds = {member.kind: member for member in self._members}
         for kind, member in kinds.items():
-            await self._api.put_profile(kind, profile_document(kind), member.owner)
+            await self._api.put_profile(profile_document(kind), member.owner)
         self._narrator.tell("profiles", f"{len(kinds)} kinds of device are described: {', '.join(kinds)}.", "/profiles")
 
     async def _enrol(self) -> None:
@@ -94,7 +94,7 @@ class Play:
             async with places:
                 own = self._kept(member)
                 if own is None or own.device not in known:
-                    claim = await self._api.claim(member)
+                    claim = await self._api.claim(member.kind, member.name, member.owner)
                     own = await asyncio.to_thread(enrol, self._endpoint(), claim, self._folder(member), member.name)
                     fresh += 1
                 return Actor(member, own, self._reachable(), self._config.mqtt_port, self._came_or_went)
@@ -173,7 +173,7 @@ class Play:
         camera = self._one_of("door-camera")
         if camera is None:
             return
-        on_the_wire = Host(camera.member.mac, IPv4Address("10.20.0.31"), camera.device)
+        on_the_wire = Host(camera.member.mac, IPv4Address("10.20.0.31"), camera.member.name)
         path = self._config.home / "captures" / f"{camera.member.name}.pcap"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(pcap(telnet_story(on_the_wire, ROUTER, TECHNICIAN, datetime.now(UTC))))

@@ -40,8 +40,8 @@ class Member:
 
     @property
     def mac(self) -> bytes:
-        """A locally administered address (IEEE 802c), its own for each seed."""
-        return bytes([0x02, 0xBA, 0x57, 0x1D]) + self.seed.to_bytes(2, "big")
+        """An address of the block for documentation (RFC 7042, section 2.1.2), the same each time."""
+        return bytes.fromhex("00005e0053") + bytes([self.seed % 0xF0])
 
 
 def roster(count: int) -> list[Member]:
