@@ -37,6 +37,7 @@ from bastide.controller.ready import say
 from bastide.controller.serving import Leaf, Listener
 from bastide.controller.steady import steady
 from bastide.controller.workers.governor import Governor
+from bastide.controller.workers.issuances import Issuances
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
 from bastide.core.plan import CredentialState
 from bastide.device.identity.certificate import fingerprint
@@ -142,14 +143,15 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     workers.start("broker", broker.run)
 
     deps = Deps(governing, house.ledger, _samples(house, stack), house.live, door, house.clock, house.ids)
-    claiming = Claiming(governing, house.units, house.stores.credentials, house.clock, house.ids)
+    claiming = Claiming(governing, house.units, house.stores.credentials, house.ids)
     est_url = f"https://{config.host}:{config.device_port}/.well-known/est"
     console = create_app(deps, more=[claims_routes(claiming, est_url)])
     install(console, (directory.trust / "checkpoint.vkey").read_text().strip())
+    endpoints = _endpoints(house)
     listeners = {
         "console": Listener(console, config.host, config.console_port, _leaf(directory, "console")),
         "endpoints": Listener(
-            create_endpoints_app(_endpoints(house)),
+            create_endpoints_app(endpoints),
             config.host,
             config.device_port,
             _leaf(directory, "endpoints"),
@@ -160,6 +162,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     leaves.renewed = lambda purpose: listeners[purpose].renew() if purpose in listeners else None
     workers.start("governor", governor.run)
     workers.start("leaves", leaves.run)
+    workers.start("issuances", Issuances(endpoints.enrolling).run)
     for name, listener in listeners.items():
         workers.start(name, listener.run)
     while not all(listener.serving for listener in listeners.values()):  # noqa: ASYNC110 (uvicorn tells nobody)
