@@ -1,0 +1,1 @@
+"""Captures: files by windows, and live interfaces."""

@@ -1,0 +1,166 @@
+"""The parent's side: starts the parser, hands it open files and a short order, and reads plain values back.
+
+The child gets no environment but what it needs to run, and no descriptor but the captures and three pipes. What it writes is
+JSON lines, bounded; it is ended when it says nothing for too long.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bastide.core.error import BastideError, Unavailable, Unreadable
+
+MODULE = "bastide.controller.workers.parser"
+MEMORY_BYTES = 3 * 1024**3
+SILENCE_SECONDS = 180.0
+"""The first run compiles the kernel, which says nothing for some 15 s on a small machine."""
+
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+
+_KERNEL = Path(__file__).resolve().parents[2] / "network" / "traffic"
+
+
+class ParserFailed(BastideError):
+    """The parser ended without an answer."""
+
+    code = "traffic:parser:failed"
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: by a digest of their sources, so that a change of any of them compiles anew."""
+    digest = hashlib.sha256(f"{version('numba')} {version('numpy')} {sys.version}".encode())
+    for source in sorted((*_KERNEL.glob("kernel/*.py"), _KERNEL / "words.py")):
+        digest.update(source.read_bytes())
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")  # noqa: TID251 - where caches live
+    return root / "bastide" / "kernel" / digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _compiled_kernel() -> Iterator[Path]:
+    """The cache folder, made where it is missing; a temporary one where it cannot be."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(folder)
+    except OSError:
+        with tempfile.TemporaryDirectory(prefix="bastide-kernel-") as temporary:
+            yield Path(temporary)
+        return
+    yield folder
+
+
+def parse(
+    captures: Sequence[tuple[str, int]],
+    order: Mapping[str, Any],
+    on_line: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """The parser's answer on captures (name, open descriptor). ``on_line`` is handed its progress lines.
+
+    ``Unreadable`` with the parser's sentence where a file is no capture; ``ParserFailed`` where the parser did not come to
+    an answer.
+    """
+    with _compiled_kernel() as folder:
+        environment = {
+            "PATH": os.defpath,
+            "LC_ALL": "C.UTF-8",
+            "NUMBA_CACHE_DIR": str(folder),
+            # One thread: the child drops the right to make others.
+            "OPENBLAS_NUM_THREADS": "1",
+            "NUMBA_NUM_THREADS": "1",
+        }
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[descriptor for _, descriptor in captures],
+            env=environment,
+            cwd="/",
+        )
+        wanted = {
+            "captures": [{"name": name, "descriptor": descriptor} for name, descriptor in captures],
+            "memory_bytes": MEMORY_BYTES,
+            **order,
+        }
+        try:
+            return _converse(child, json.dumps(wanted).encode() + b"\n", on_line)
+        finally:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+            for stream in (child.stdin, child.stdout, child.stderr):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+
+
+def _converse(
+    child: "subprocess.Popen[bytes]", wanted: bytes, on_line: Callable[[dict[str, Any]], None] | None
+) -> dict[str, Any]:
+    assert child.stdin is not None and child.stdout is not None and child.stderr is not None  # noqa: PT018 - pipes were asked for
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(wanted)
+        child.stdin.close()
+    pending = bytearray()
+    last_words = b""
+    deadline = time.monotonic() + SILENCE_SECONDS
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ, "answer")
+        selector.register(child.stderr, selectors.EVENT_READ, "words")
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise ParserFailed(
+                    f"The parser said nothing for {SILENCE_SECONDS:.0f} s and was ended; scan fewer files."
+                )
+            deadline = time.monotonic() + SILENCE_SECONDS
+            for key, _ in ready:
+                data = os.read(key.fd, 1 << 20)
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.data == "words":
+                    last_words = (last_words + data)[-4096:]
+                else:
+                    pending += data
+                    if len(pending) > MAX_ANSWER_BYTES:
+                        raise ParserFailed("The parser's answer is longer than 256 MiB; scan fewer files at once.")
+                    *lines, rest = bytes(pending).split(b"\n") if b"\n" in data else [bytes(pending)]
+                    if lines:
+                        pending = bytearray(rest)
+                        for line in lines:
+                            answer = _line(line)
+                            if "report" in answer:
+                                return dict(answer["report"])
+                            if on_line is not None:
+                                on_line(answer)
+    status = child.wait()
+    words = last_words.decode("utf-8", "replace").strip().splitlines()
+    raise ParserFailed(
+        f"The parser ended with status {status} before it answered ({words[-1] if words else 'no reason given'}); "
+        "scan the files one by one to find the one that does it, and report it."
+    )
+
+
+def _line(line: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(line)
+    except ValueError as error:
+        raise ParserFailed("The parser wrote something that is not JSON; report it with the capture.") from error
+    if not isinstance(answer, dict):
+        raise ParserFailed("The parser wrote something that is not an object; report it with the capture.")
+    if "refused" in answer:
+        raise Unreadable(str(answer["refused"]), code=str(answer.get("code", Unreadable.code)))
+    if "failed" in answer:
+        raise Unavailable(str(answer["failed"]))
+    return answer

@@ -1,0 +1,152 @@
+"""A scan for people: what is there, what is wrong, what to do first. Written to be forwarded."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bastide.cli.output import printable
+
+_RANK = ("critical", "high", "medium", "low", "info")
+_STYLE = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
+MAX_ROWS = 400
+
+
+def show(report: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Prints the report: summary, what to do first, devices, what could not be read."""
+    console = Console(highlight=False, soft_wrap=False)
+    devices = report["devices"]
+    console.print()
+    console.print(Text("What is on this network", style="bold"))
+    console.print(_summary(report, names))
+    _first(console, devices)
+    _devices(console, devices)
+    _rest(console, report)
+
+
+def name_of(device: Mapping[str, Any]) -> str:
+    """What a person would call the device: its own name, else its type or maker, else its address."""
+    kind = device["type"]["value"]
+    for candidate in (*device["hostnames"][:1], kind, device["vendor"]):
+        if candidate:
+            return printable(str(candidate))
+    return str(device["mac"] or (device["ips"] or ["unknown"])[0])
+
+
+def urgent(devices: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
+    """Each kind of finding, worst first, with the devices that have it."""
+    groups: dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]]]] = {}
+    for device in devices:
+        for finding in device["findings"]:
+            groups.setdefault(finding["code"], (finding, []))[1].append(device)
+    return sorted(groups.values(), key=lambda group: (_RANK.index(group[0]["severity"]), -len(group[1])))
+
+
+def size(count: int) -> str:
+    """``3.4 MB``."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return ""
+
+
+def summary_lines(report: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Two or three sentences that say what was read and how it stands."""
+    devices = report["devices"]
+    findings = Counter(finding["severity"] for device in devices for finding in device["findings"])
+    source = printable(names[0]) if len(names) == 1 else f"{len(names)} captures"
+    lines = [
+        f"{len(devices)} devices in {source}: {report['packets']:,} packets, {size(report['bytes'])}, "
+        f"{report['flows']:,} flows"
+        + (
+            f", {report['first_seen'][:16].replace('T', ' ')} to {report['last_seen'][:16].replace('T', ' ')} UTC"
+            if report["first_seen"]
+            else ""
+        )
+        + "."
+    ]
+    if findings:
+        said = ", ".join(f"{findings[level]} {level}" for level in _RANK if findings[level])
+        affected = sum(1 for device in devices if device["findings"])
+        lines.append(f"{affected} of them show weaknesses: {said}.")
+    elif devices:
+        lines.append("No weakness shows in this traffic. That is what was seen, not a proof that there is none.")
+    return lines
+
+
+def _summary(report: Mapping[str, Any], names: Sequence[str]) -> str:
+    return "\n".join(summary_lines(report, names)) + "\n"
+
+
+def _first(console: Console, devices: Sequence[Mapping[str, Any]]) -> None:
+    groups = urgent(devices)
+    if not groups:
+        return
+    console.print(Text("What to do first", style="bold"))
+    for place, (finding, having) in enumerate(groups[:8], start=1):
+        line = Text(f"{place}. ")
+        line.append(finding["severity"], style=_STYLE[finding["severity"]])
+        line.append(f"  {finding['title']}")
+        console.print(line)
+        names = ", ".join(name_of(device) for device in having[:5])
+        more = f" and {len(having) - 5} more" if len(having) > 5 else ""
+        console.print(Text(f"   {names}{more}", style="cyan"))
+        console.print(f"   {finding['advice']}")
+    console.print()
+
+
+def _devices(console: Console, devices: Sequence[Mapping[str, Any]]) -> None:
+    if not devices:
+        console.print("No device sent anything that could be read.")
+        return
+    console.print(Text("Devices", style="bold"))
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
+    for column in ("name", "address", "maker", "speaks", "findings"):
+        table.add_column(column, overflow="fold")
+    ranked = sorted(devices, key=_worst)
+    for device in ranked[:MAX_ROWS]:
+        spoken = [
+            name
+            for name in device["protocols"]
+            if name not in ("tcp", "udp", "arp", "icmp", "icmpv6", "igmp", "link-other")
+        ]
+        where = [printable(device["mac"] or ""), *(device["ips"][:2])]
+        findings = Text()
+        for finding in device["findings"][:4]:
+            findings.append(finding["code"].partition(":")[2] + " ", style=_STYLE[finding["severity"]])
+        if len(device["findings"]) > 4:
+            findings.append(f"+{len(device['findings']) - 4}")
+        table.add_row(
+            Text(name_of(device) + (" (gateway)" if device["gateway"] else "")),
+            Text("\n".join(entry for entry in where if entry)),
+            Text(printable(device["vendor"] or ("randomised address" if device["randomised_mac"] else ""))),
+            Text(", ".join(spoken[:6]) + (f" +{len(spoken) - 6}" if len(spoken) > 6 else "")),
+            findings,
+        )
+    console.print(table)
+    if len(ranked) > MAX_ROWS:
+        console.print(f"and {len(ranked) - MAX_ROWS} more; --json lists all.")
+    console.print()
+
+
+def _worst(device: Mapping[str, Any]) -> tuple[int, int, int]:
+    ranks = [_RANK.index(finding["severity"]) for finding in device["findings"]]
+    return (min(ranks, default=len(_RANK)), -len(ranks), -device["packets"])
+
+
+def _rest(console: Console, report: Mapping[str, Any]) -> None:
+    if report["undecodable"]:
+        console.print(Text("Not decoded", style="bold"))
+        for reason, count in report["undecodable"].items():
+            console.print(f"  {count:>8,}  {reason}")
+    limits = report["limits"]
+    lost = {name: limits[name] for name in ("flows_evicted", "devices_evicted", "pairs_evicted") if limits[name]}
+    if lost:
+        console.print("Tables were full; counted twice or dropped: " + ", ".join(f"{n} {c:,}" for n, c in lost.items()))
+    if report.get("not_sandboxed"):
+        console.print(Text("Parsed without " + "; ".join(report["not_sandboxed"]), style="dim"))

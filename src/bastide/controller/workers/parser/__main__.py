@@ -1,0 +1,48 @@
+"""The order of things: separate, bound, import and compile, lock down, and only then look at the first octet."""
+
+import json
+import sys
+import time
+from typing import Any
+
+from bastide.core.error import Unreadable
+
+CPU_SECONDS_AT_LEAST = 300
+OCTETS_PER_CPU_SECOND = 5_000_000
+"""Far below what the slowest path does: a limit against loops, not a schedule."""
+
+
+def _say(**line: Any) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    order = json.loads(sys.stdin.buffer.readline())
+    from bastide.controller.workers.parser import wiring
+
+    missing = wiring.separate()
+    octets = int(order.get("octets", 0))
+    wiring.bound(int(order["memory_bytes"]), CPU_SECONDS_AT_LEAST + octets // OCTETS_PER_CPU_SECOND)
+    began = time.monotonic()
+    from bastide.controller.workers.parser.work import scan, warm_up
+
+    vendor = wiring.vendors()
+    captures = wiring.open_captures([(entry["name"], entry["descriptor"]) for entry in order["captures"]])
+    warm_up()
+    missing += wiring.lock_down()
+    _say(stage="ready", start_seconds=round(time.monotonic() - began, 3), not_sandboxed=missing)
+    try:
+        report = scan(captures, vendor, order, lambda name, done, size: _say(progress=name, done=done, size=size))
+    except Unreadable as error:
+        _say(refused=error.sentence, code=error.reason)
+        return
+    except MemoryError:
+        _say(failed="The parser reached its memory limit; scan fewer files at once.")
+        return
+    report["not_sandboxed"] = missing
+    _say(report=report)
+
+
+if __name__ == "__main__":
+    main()

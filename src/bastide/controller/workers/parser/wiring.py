@@ -1,0 +1,24 @@
+"""The adapters of the parser process. numpy and numba are imported late: they start threads on some machines, and a
+process with threads may not make a user namespace of its own."""
+
+from typing import TYPE_CHECKING
+
+from bastide.adapters.sandbox.lockdown import bound, lock_down, separate
+
+if TYPE_CHECKING:
+    from bastide.network.traffic.devices import Vendor
+    from bastide.ports.network import Capture
+
+__all__ = ["bound", "lock_down", "open_captures", "separate", "vendors"]
+
+
+def vendors() -> "Vendor":
+    from bastide.adapters.oui.table import offline_vendors
+
+    return offline_vendors()
+
+
+def open_captures(named: list[tuple[str, int]]) -> "list[Capture]":
+    from bastide.adapters.capture.files import CaptureFile
+
+    return [CaptureFile(name, descriptor) for name, descriptor in named]

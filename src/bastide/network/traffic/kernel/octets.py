@@ -1,0 +1,80 @@
+"""Integers out of a buffer. The caller has checked that all octets lie before ``end``."""
+
+from bastide.network.traffic.kernel.compiled import Buffer, inlined
+
+MASK63 = 0x7FFFFFFFFFFFFFFF
+MIX = 0x1E3779B97F4A7C15
+
+
+@inlined
+def octet(buffer: Buffer, at: int) -> int:
+    """One octet. The sum makes it an int64 for numba, which takes ``int(uint8)`` for unsigned and then mixes to float."""
+    return int(buffer[at] + 0)
+
+
+@inlined
+def be16(buffer: Buffer, at: int) -> int:
+    return (octet(buffer, at) << 8) | octet(buffer, at + 1)
+
+
+@inlined
+def le16(buffer: Buffer, at: int) -> int:
+    return (octet(buffer, at + 1) << 8) | octet(buffer, at)
+
+
+@inlined
+def be32(buffer: Buffer, at: int) -> int:
+    return (
+        (octet(buffer, at) << 24) | (octet(buffer, at + 1) << 16) | (octet(buffer, at + 2) << 8) | octet(buffer, at + 3)
+    )
+
+
+@inlined
+def le32(buffer: Buffer, at: int) -> int:
+    return (
+        (octet(buffer, at + 3) << 24) | (octet(buffer, at + 2) << 16) | (octet(buffer, at + 1) << 8) | octet(buffer, at)
+    )
+
+
+@inlined
+def u16(buffer: Buffer, at: int, little: int) -> int:
+    return le16(buffer, at) if little else be16(buffer, at)
+
+
+@inlined
+def u32(buffer: Buffer, at: int, little: int) -> int:
+    return le32(buffer, at) if little else be32(buffer, at)
+
+
+@inlined
+def be48(buffer: Buffer, at: int) -> int:
+    return (be16(buffer, at) << 32) | be32(buffer, at + 2)
+
+
+@inlined
+def be64_signed(buffer: Buffer, at: int) -> int:
+    """Eight octets as a signed number, so that plain Python and the compiled form hold the same value in an int64."""
+    high = be32(buffer, at)
+    if high >= 0x80000000:
+        high -= 0x100000000
+    return (high << 32) | be32(buffer, at + 4)
+
+
+@inlined
+def mix(state: int, value: int) -> int:
+    """One step of a hash. Stays in 63 bits, equal in both forms."""
+    state = ((state ^ value) * MIX) & MASK63
+    return state ^ (state >> 29)
+
+
+@inlined
+def hash_octets(buffer: Buffer, start: int, end: int, state: int) -> int:
+    """A hash over ``buffer[start:end]``, eight octets a step."""
+    at = start
+    while at + 8 <= end:
+        state = mix(state, be64_signed(buffer, at))
+        at += 8
+    while at < end:
+        state = mix(state, octet(buffer, at))
+        at += 1
+    return state

@@ -1,0 +1,94 @@
+"""What a scan hands back: plain values, in the form of ``bastide scan --json``."""
+
+from typing import Any
+
+from bastide.network.traffic.devices import SeenDevice, Vendor, devices_of, moment
+from bastide.network.traffic.findings import Observed, findings_of
+from bastide.network.traffic.kernel.tables import (
+    C_BYTES,
+    C_DEVICES_EVICTED,
+    C_FIRST,
+    C_FLOWS,
+    C_FLOWS_EVICTED,
+    C_LAST,
+    C_LIMITED,
+    C_PACKETS,
+    C_PAIRS_EVICTED,
+    C_TRUNCATED,
+)
+from bastide.network.traffic.survey import Survey, counts_by_protocol
+from bastide.network.traffic.words import REASONS
+
+_SHOWN = (
+    "manufacturer",
+    "model",
+    "product",
+    "model-number",
+    "firmware",
+    "vendor-class",
+    "platform",
+    "server",
+    "upnp-server",
+)
+
+
+def report_of(survey: Survey, vendor: Vendor) -> dict[str, Any]:
+    """Everything a survey knows, as values for JSON."""
+    tables = survey.tables
+    counters = tables.counters.tolist()
+    undecodable = {REASONS[number]: int(count) for number, count in enumerate(tables.reasons) if count}
+    for name, count in sorted(survey.malformed.items()):
+        undecodable[f"{name} message malformed"] = count
+    return {
+        "packets": counters[C_PACKETS],
+        "bytes": counters[C_BYTES],
+        "flows": counters[C_FLOWS],
+        "protocols": counts_by_protocol(tables),
+        "undecodable": undecodable,
+        "devices": [device_entry(device, findings_of(device)) for device in devices_of(survey, vendor)],
+        "first_seen": moment(counters[C_FIRST]).isoformat() if counters[C_PACKETS] else None,
+        "last_seen": moment(counters[C_LAST]).isoformat() if counters[C_PACKETS] else None,
+        "limits": {
+            "flows_evicted": counters[C_FLOWS_EVICTED],
+            "devices_evicted": counters[C_DEVICES_EVICTED],
+            "pairs_evicted": counters[C_PAIRS_EVICTED],
+            "messages_over_budget": counters[C_LIMITED],
+            "packets_cut_by_snaplen": counters[C_TRUNCATED],
+            "messages_dissected": survey.dissected,
+        },
+    }
+
+
+def device_entry(device: SeenDevice, findings: tuple[Observed, ...]) -> dict[str, Any]:
+    """One device for JSON."""
+    return {
+        "mac": device.mac,
+        "ips": list(device.ips),
+        "vendor": device.vendor,
+        "hostnames": list(device.hostnames),
+        "protocols": list(device.protocols),
+        "services": [
+            {"port": service.port, "transport": service.transport, "protocol": service.protocol}
+            for service in device.services
+        ],
+        "type": {"value": None, "confidence": 0.0, "candidates": [], "because": []},
+        "first_seen": device.first_seen.isoformat(),
+        "last_seen": device.last_seen.isoformat(),
+        "findings": [
+            {
+                "code": observed.finding.code,
+                "severity": observed.finding.severity.value,
+                "confidence": observed.finding.confidence,
+                "title": observed.finding.title,
+                "advice": observed.finding.advice,
+                "evidence": list(observed.evidence),
+            }
+            for observed in findings
+        ],
+        "says": {word: list(device.values(word))[:8] for word in _SHOWN if device.values(word)},
+        "randomised_mac": device.randomised,
+        "gateway": device.gateway,
+        "peers": device.peers,
+        "packets": device.packets,
+        "bytes": device.bytes,
+    }

@@ -1,0 +1,216 @@
+"""One scan: packets in, and in the end the devices with what they said and did.
+
+``Survey`` holds the kernel's tables and what dissectors read. It is fed chunks of records and may be asked for what it knows
+at any time (a live capture asks every few seconds). All that it holds is bounded.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bastide.network.traffic.dissect import BY_PROTOCOL, Context, Malformed, Message, dissect
+from bastide.network.traffic.dissect.message import LIMIT
+from bastide.network.traffic.kernel.absorb import absorb
+from bastide.network.traffic.kernel.compiled import Buffer, Integers
+from bastide.network.traffic.kernel.layers import VIEW
+from bastide.network.traffic.kernel.records import RECORD_COLUMNS
+from bastide.network.traffic.kernel.tables import (
+    CLIENT_SHIFT,
+    D_HIGH,
+    D_KIND,
+    D_LOW,
+    F_ADDRESS0,
+    F_KEY,
+    F_STATE,
+    SELECTED_COLUMNS,
+    Tables,
+    new_tables,
+    relabel,
+)
+from bastide.network.traffic.words import PROTOCOLS, Protocol, name_of
+
+CHUNK = 8192
+"""Records that are indexed before they are absorbed: their octets are still in the processor's cache then."""
+
+MAX_FACTS = 512
+"""Different facts kept of one device."""
+
+MAX_STREAMS = 4096
+"""Messages that wait for their next segment."""
+
+_TRANSPORTS = {6: "tcp", 17: "udp", 0: "link"}
+_NUMBER = {name: number for number, name in enumerate(PROTOCOLS)}
+
+
+class Key(NamedTuple):
+    """What a device is told apart by: kind (by MAC, IPv4 or IPv6), then its number in two halves."""
+
+    kind: int
+    high: int
+    low: int
+
+
+class Speaker(NamedTuple):
+    """Who said something: the device and the IP address (family, high, low) that it had."""
+
+    device: Key
+    family: int
+    high: int
+    low: int
+
+
+class Fact(NamedTuple):
+    word: str
+    value: str
+    protocol: str
+
+
+class Seen(NamedTuple):
+    """How often, and when first and last (ns)."""
+
+    times: int
+    first: int
+    last: int
+
+
+class Survey:
+    """See the module. ``deep``: 0 flows and counters only, 1 what is new, 2 every payload (to compare with other tools).
+
+    ``on_message`` is handed every message that a dissector reads, with the row of the selection.
+    """
+
+    def __init__(
+        self,
+        *,
+        deep: int = 1,
+        tables: Tables | None = None,
+        on_message: Callable[[Message, list[int]], None] | None = None,
+    ) -> None:
+        self.tables = tables if tables is not None else new_tables()
+        self.records = np.zeros((CHUNK, RECORD_COLUMNS), np.int64)
+        self.facts: dict[Speaker, dict[Fact, Seen]] = {}
+        self.malformed: dict[str, int] = {}
+        self.dissected = 0
+        self._deep = deep
+        self._on_message = on_message
+        self._view = np.zeros(VIEW, np.int64)
+        self._selected = np.zeros((1024, SELECTED_COLUMNS), np.int64)
+        self._streams: dict[tuple[int, int], tuple[int, bytes]] = {}
+        self._numbers = 0
+
+    @property
+    def reasons(self) -> Integers:
+        return self.tables.reasons
+
+    def absorb(self, buffer: Buffer, rows: int) -> None:
+        """Takes the first ``rows`` of ``self.records``, whose offsets point into ``buffer``."""
+        at = 0
+        while at < rows:
+            at, filled = absorb(
+                buffer, self.records, at, rows, self._numbers, self.tables, self._view, self._selected, self._deep
+            )
+            if filled:
+                for row in self._selected[:filled].tolist():
+                    self._read(buffer, row)
+        self._numbers += rows
+
+    def _read(self, buffer: Buffer, row: list[int]) -> None:
+        offset, length, flow, direction, number, now, source, target, sequence, _, _, transport = row
+        name = name_of(number)
+        if name not in BY_PROTOCOL:
+            return
+        payload = buffer[offset : offset + min(length, LIMIT)].tobytes()
+        sport = dport = 0
+        if flow >= 0:
+            ends = int(self.tables.flows[flow, F_KEY])
+            sport, dport = (ends >> 44) & 0xFFFF, (ends >> 28) & 0xFFFF
+            if direction & 1:
+                sport, dport = dport, sport
+        context = Context(_TRANSPORTS.get(transport, "other"), sport, dport, bool(direction & 2))
+        stream = (flow, direction)
+        waiting = self._streams.pop(stream, None) if transport == 6 else None
+        if waiting is not None:
+            expected, before = waiting
+            if expected != sequence:
+                if (sequence - expected) & 0x80000000:
+                    return  # sent again
+                before = b""  # a gap: what follows is read by itself
+            payload = (before + payload)[:LIMIT]
+        self.dissected += 1
+        try:
+            message = dissect(name, payload, context)
+        except Malformed as error:
+            if error.reason.endswith("incomplete") and transport == 6 and len(payload) < LIMIT:
+                self._wait(stream, sequence + length, payload)
+            elif waiting is None:
+                self.malformed[name] = self.malformed.get(name, 0) + 1
+                if flow >= 0 and not error.reason.endswith("incomplete"):
+                    self._doubt(flow, number, transport)
+            return
+        if message.partial and transport == 6 and len(payload) < LIMIT:
+            self._wait(stream, sequence + length, payload)
+        if message.protocol != name and flow >= 0 and message.protocol in _NUMBER:
+            relabel(self.tables, flow, _NUMBER[message.protocol])
+        if self._on_message is not None:
+            self._on_message(message, row)
+        if message.said:
+            self._keep(message, flow, direction & 1, source, target, now)
+
+    def _wait(self, stream: tuple[int, int], sequence: int, payload: bytes) -> None:
+        if len(self._streams) >= MAX_STREAMS:
+            del self._streams[next(iter(self._streams))]
+        self._streams[stream] = (sequence & 0xFFFFFFFF, payload)
+
+    def _doubt(self, flow: int, number: int, transport: int) -> None:
+        """The dissector has the last word: a flow that it cannot read at all loses the kernel's name for it."""
+        if int(self.tables.flows[flow, F_STATE]) & 0xFF == number:
+            relabel(self.tables, flow, int(Protocol.TCP if transport == 6 else Protocol.UDP))
+
+    def _keep(self, message: Message, flow: int, direction: int, source: int, target: int, now: int) -> None:
+        ends: list[tuple[int, int, int]] = [(0, 0, 0), (0, 0, 0)]
+        if flow >= 0:
+            row = self.tables.flows[flow]
+            family = int(row[F_KEY]) & 0xFF
+            ends = [
+                (family, int(row[F_ADDRESS0]), int(row[F_ADDRESS0 + 1])),
+                (family, int(row[F_ADDRESS0 + 2]), int(row[F_ADDRESS0 + 3])),
+            ]
+            if direction:
+                ends.reverse()
+        for said in message.said:
+            if not said.value:
+                continue
+            if said.about == "":
+                speaker = self._speaker(source, ends[0])
+            elif said.about == "receiver":
+                speaker = self._speaker(target, ends[1])
+            else:
+                speaker = Speaker(Key(1, 0, int(said.about.replace(":", ""), 16)), 0, 0, 0)
+            if speaker is None:
+                continue
+            facts = self.facts.setdefault(speaker, {})
+            fact = Fact(said.word, said.value, message.protocol)
+            before = facts.get(fact)
+            if before is not None:
+                facts[fact] = Seen(before.times + 1, before.first, max(now, before.last))
+            elif len(facts) < MAX_FACTS:
+                facts[fact] = Seen(1, now, now)
+
+    def _speaker(self, device: int, address: tuple[int, int, int]) -> Speaker | None:
+        if device < 0:
+            return None
+        row = self.tables.devices[device]
+        return Speaker(Key(int(row[D_KIND]), int(row[D_HIGH]), int(row[D_LOW])), *address)
+
+    def flow_client(self, flow: int) -> int:
+        """Which end of a flow asked first: 1 or 2, 0 where it is not known."""
+        return (int(self.tables.flows[flow, F_STATE]) >> CLIENT_SHIFT) & 3
+
+
+def counts_by_protocol(tables: Tables) -> dict[str, int]:
+    """Flows (and, below IP, conversations) by the name of what they speak, most first."""
+    named: dict[str, Any] = {
+        name_of(number): int(count) for number, count in enumerate(tables.by_protocol) if count > 0
+    }
+    return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
