@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, Table, create_engine, inspect, text
 
 from bastide.adapters.sql.database import Database, Unit
-from bastide.adapters.sql.migrate import NewerDatabase, migrate, script
+from bastide.adapters.sql.migrate import NewerDatabase, migrate, revisions, script
 from bastide.adapters.sql.schema import metadata
 from bastide.core.error import Conflict, Unavailable
 
@@ -103,6 +103,10 @@ def test_an_older_database_is_upgraded_with_what_it_holds(tmp_path: Path) -> Non
     with engine.connect() as connection:
         assert count(connection) == 0
     engine.dispose()
+
+
+def test_the_files_names_say_the_order_that_alembic_finds() -> None:
+    assert list(revisions()) == [step.revision for step in reversed(list(script().walk_revisions()))]
 
 
 def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:

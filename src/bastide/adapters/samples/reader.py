@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from bastide.adapters.samples.engine import ENGINE_ERRORS, IO_ERRORS, engine
+from bastide.adapters.samples.engine import engine, engine_errors, io_errors
 from bastide.adapters.samples.segments import read_name, visible
 from bastide.core.error import Unavailable
 from bastide.core.ids import DeviceId
@@ -100,10 +100,10 @@ class SampleStore:
                     if self._engine is None:
                         self._engine = engine(self._folder, MEMORY_MIB)
                     return _rows(self._engine, query.format(files=f"read_parquet([{listed}])"), values)
-                except IO_ERRORS as error:
+                except io_errors() as error:
                     if attempt == TRIES:
                         raise _unreadable(error) from error
-                except ENGINE_ERRORS as error:
+                except engine_errors() as error:
                     raise _unreadable(error) from error
         return ()
 

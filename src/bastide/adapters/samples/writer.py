@@ -12,9 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bastide.adapters.samples.engine import ENGINE_ERRORS, engine
+from bastide.adapters.samples.engine import engine, engine_errors
 from bastide.adapters.samples.segments import Segment, merged, next_merge, read_name, visible
 from bastide.core.error import BastideError, Unavailable
 from bastide.wire.batch import sequence_of
@@ -90,11 +88,18 @@ class PartitionWriter:
             left.unlink(missing_ok=True)
         self._drop_covered()
         self.last_batch = max((one.last for one in self.segments()), default=0)
-        self._engine = engine(self._folder, MEMORY_MIB)
+        self._opened: Any = None
 
     def close(self) -> None:
-        self._engine.close()
+        if self._opened is not None:
+            self._opened.close()
         os.close(self._lock)
+
+    @property
+    def _engine(self) -> Any:
+        if self._opened is None:
+            self._opened = engine(self._folder, MEMORY_MIB)
+        return self._opened
 
     def segments(self) -> tuple[Segment, ...]:
         return visible(_segments(self._folder))
@@ -110,6 +115,8 @@ class PartitionWriter:
     def write(self, columns: Columns, first: int, last: int) -> None:
         """The same for samples that are already columns."""
         if len(columns):
+            import numpy as np  # with the engine, and not before
+
             at = np.array(columns.at, dtype="int64")
             segment = Segment(first, last, 0, int(at.min()) // MICROSECONDS, int(at.max()) // MICROSECONDS + 1)
             arrays: dict[str, Any] = {
@@ -163,7 +170,7 @@ class PartitionWriter:
             _fsync(aside)
             aside.replace(target)
             _fsync(self._folder)
-        except ENGINE_ERRORS as error:
+        except engine_errors() as error:
             aside.unlink(missing_ok=True)
             raise Unavailable(
                 f"The sample store {self._folder} cannot be written: {str(error)[:200]}. Make room; nothing is lost meanwhile.",

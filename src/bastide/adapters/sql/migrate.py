@@ -1,14 +1,17 @@
 """Brings a database to this release's schema, and refuses one that a newer release made."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect, text
 
 from bastide.core.error import BastideError
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
+# Alembic is loaded only where there is something to migrate: most starts have nothing, and should be quick and small.
+VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
 
 class NewerDatabase(BastideError):
@@ -17,10 +20,18 @@ class NewerDatabase(BastideError):
     code = "database:schema:newer"
 
 
-def script() -> ScriptDirectory:
+def revisions() -> tuple[str, ...]:
+    """The revisions that this release knows, oldest first: the names of the files, which are numbered."""
+    return tuple(sorted(path.stem for path in VERSIONS.glob("[0-9]*.py")))
+
+
+def script() -> "ScriptDirectory":
     """The migrations that ship with this release."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(VERSIONS.parent))
     return ScriptDirectory.from_config(config)
 
 
@@ -29,17 +40,30 @@ def migrate(engine: Engine, target: str = "head") -> tuple[str | None, str | Non
 
     A database whose revision this release does not know is ``NewerDatabase``, and is not touched.
     """
-    migrations = script()
-    with engine.connect() as connection:
-        before = MigrationContext.configure(connection).get_current_revision()
-        connection.rollback()
-    if before is not None and before not in {step.revision for step in migrations.walk_revisions()}:
+    before = _revision(engine)
+    if before is not None and before not in revisions():
         raise NewerDatabase(
             f"The database has schema {before}, which this release does not know. It was made by a newer Bastide: "
             "start that release, or name another database."
         )
-    if before == migrations.get_current_head() and target == "head":
+    if target == "head" and before == revisions()[-1]:
         return before, before
+    _upgrade(engine, target)
+    return before, _revision(engine)
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("select version_num from alembic_version")).scalar_one_or_none()
+
+
+def _upgrade(engine: Engine, target: str) -> None:
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+
+    migrations = script()
 
     def upgrade(revision: object, _: object) -> object:
         return migrations._upgrade_revs(target, revision)  # type: ignore[arg-type]
@@ -47,5 +71,3 @@ def migrate(engine: Engine, target: str = "head") -> tuple[str | None, str | Non
     with EnvironmentContext(Config(), migrations, fn=upgrade) as environment, engine.begin() as connection:
         environment.configure(connection=connection, transactional_ddl=False)
         environment.run_migrations()
-        after = MigrationContext.configure(connection).get_current_revision()
-    return before, after
