@@ -114,6 +114,7 @@ def _origin(directory: DataDirectory) -> str:
 
 async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> None:
     config, directory = house.config, house.directory
+    await house.signer.last_checkpoint()  # it answers, so its public keys lie in trust/
     tree, origin = SQLLedgerTree(house.database), _origin(directory)
     stack.push_async_callback(tree.close)
     await refuse_rollback(tree, house.signer, origin)
@@ -147,7 +148,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     est_url = f"https://{config.host}:{config.device_port}/.well-known/est"
     console = create_app(deps, more=[claims_routes(claiming, est_url)])
     install(console, (directory.trust / "checkpoint.vkey").read_text().strip())
-    endpoints = _endpoints(house)
+    endpoints = _endpoints(house, governing)
     listeners = {
         "console": Listener(console, config.host, config.console_port, _leaf(directory, "console")),
         "endpoints": Listener(
@@ -289,11 +290,18 @@ def _samples(house: House, stack: AsyncExitStack) -> SampleStore:
     return samples
 
 
-def _endpoints(house: House) -> Endpoints:
+def _endpoints(house: House, governing: Governing) -> Endpoints:
     reads = house.stores.credentials
     revocations = RevocationList(house.units, reads, house.ledger, house.signer, house.clock, house.ids)
     enrolling = Enrolling(
-        house.units, reads, house.stores.catalogue, house.ledger, house.signer, house.clock, house.ids
+        house.units,
+        reads,
+        house.stores.catalogue,
+        house.ledger,
+        house.signer,
+        house.clock,
+        house.ids,
+        governing=governing,
     )
     trust = house.directory.trust
     return Endpoints(
