@@ -30,6 +30,7 @@ from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
 from bastide.controller.config import ControllerConfig
 from bastide.controller.console.install import install
+from bastide.controller.console.views.enrolling import Enrolment
 from bastide.controller.endpoints.app import Endpoints, create_endpoints_app
 from bastide.controller.endpoints.peer import PeerCertificateProtocol
 from bastide.controller.live import LiveRecords
@@ -147,7 +148,13 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     claiming = Claiming(governing, house.units, house.stores.credentials, house.ids)
     est_url = f"https://{config.host}:{config.device_port}/.well-known/est"
     console = create_app(deps, more=[claims_routes(claiming, est_url)])
-    install(console, (directory.trust / "checkpoint.vkey").read_text().strip())
+    enrolment = Enrolment(claiming, est_url, (config.host, config.mqtt_port), str(directory.trust))
+    install(
+        console,
+        (directory.trust / "checkpoint.vkey").read_text().strip(),
+        enrolment,
+        lambda: _certificates(directory),
+    )
     endpoints = _endpoints(house, governing)
     listeners = {
         "console": Listener(console, config.host, config.console_port, _leaf(directory, "console")),
@@ -307,6 +314,13 @@ def _endpoints(house: House, governing: Governing) -> Endpoints:
     return Endpoints(
         enrolling, house.stores.devices, [_der(trust / "issuing.pem"), _der(trust / "root.pem")], revocations
     )
+
+
+def _certificates(directory: DataDirectory) -> dict[str, bytes]:
+    """The platform's own certificates by name (PEM), as the console shows them."""
+    authorities = {name: directory.trust / f"{name}.pem" for name in ("root", "issuing")}
+    leaves = {purpose: LeafFiles(directory.tls, purpose).certificate for purpose in LEAVES}
+    return {name: path.read_bytes() for name, path in (authorities | leaves).items()}
 
 
 def _leaf(directory: DataDirectory, purpose: str) -> Leaf:

@@ -70,14 +70,14 @@ class Actor:
             for what in undeclared(self.device, self._random, 2):
                 self.session.publish(what.topic, what.fields)
             began = time.monotonic()
-            for request in spying(self.device, others[:1]):
-                self.session.subscribe(request.topic)
-                await asyncio.sleep(0.02)
+            listening = spying(self.device, others[:1])
             for what in impersonating(self.device, others, self._random):
+                self.session.publish(what.topic, what.fields)
+                if (request := next(listening, None)) is not None:
+                    self.session.subscribe(request.topic)
+                await asyncio.sleep(0.05)
                 if self.session.lost.is_set():
                     break
-                self.session.publish(what.topic, what.fields)
-                await asyncio.sleep(0.05)
             cut = await ending
         finally:
             ending.cancel()

@@ -5,13 +5,18 @@ with the same key again gives the same certificate until the claim expires (the 
 another key it is refused, and the device that used it gets evidence of that.
 """
 
-from bastide.core.error import Conflict
+import logging
+
+from bastide.core.error import BastideError, Conflict
 from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
 from bastide.core.ids import ClaimId, DeviceId, EvidenceId, RecordId, RequestId
 from bastide.device.credential.claim import Claim, ClaimState, check_secret, check_usable, used
 from bastide.device.credential.issuance import Certificate, Issuance, Progress, Purpose
 from bastide.device.identity.request import CertificateRequest, accept_request
+from bastide.flows.govern_device import enforce, govern_device
 from bastide.flows.issue_certificate import ACTOR, Enrolling, finish_issuance, intend, observe
+
+log = logging.getLogger("bastide.enrolment")
 
 
 async def enrol_device(name: str, secret: str, csr: bytes, label: str, with_: Enrolling) -> Certificate:
@@ -45,7 +50,25 @@ async def enrol_device(name: str, secret: str, csr: bytes, label: str, with_: En
         current = check_secret(await with_.reads.claim(claim.id), secret)
         check_usable(current, label, with_.clock.now())
         return await _again(current, request, with_)
-    return await finish_issuance(issuance, with_)
+    certificate = await finish_issuance(issuance, with_)
+    await _decide(certificate.device, with_)
+    return certificate
+
+
+async def _decide(device: DeviceId, with_: Enrolling) -> None:
+    """Lets the loop decide before the device is answered: it will connect the moment it has its certificate.
+
+    The governor does the same at the same time. Whichever is second finds the decision made, and makes sure that it holds.
+    """
+    if with_.governing is None:
+        return
+    try:
+        governed = await govern_device(device, with_.governing)
+        current = await with_.governing.stores.plans.current(device)
+        if governed.plan is None and current is not None:
+            await enforce(current, with_.governing)
+    except BastideError as error:  # the certificate stands; the governor goes on until the decision holds
+        log.warning("device %s is not decided on yet: %s", device, error.sentence)
 
 
 async def _again(claim: Claim, request: CertificateRequest, with_: Enrolling) -> Certificate:

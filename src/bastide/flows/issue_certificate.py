@@ -18,6 +18,7 @@ from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
 from bastide.core.ids import EvidenceId, ProfileName, ZoneName
 from bastide.core.standing import Stage, Standing
 from bastide.device.credential.issuance import Certificate, Issuance, Purpose, issued
+from bastide.flows.govern_device import Governing
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.ports.platform.catalogue import CatalogueReads
@@ -36,7 +37,10 @@ log = logging.getLogger("bastide.enrolment")
 
 @dataclass(frozen=True, slots=True)
 class Enrolling:
-    """What the enrolment flows work with. ``lifetime`` is that of a device's certificate."""
+    """What the enrolment flows work with. ``lifetime`` is that of a device's certificate.
+
+    With ``governing`` a new device is decided on before it gets its certificate, so that it may connect at once.
+    """
 
     units: CredentialUnitsOfWork
     reads: CredentialReads
@@ -46,6 +50,7 @@ class Enrolling:
     clock: Clock
     ids: Ids
     lifetime: timedelta = LIFETIME
+    governing: Governing | None = None
 
     def validity(self) -> tuple[datetime, datetime]:
         """When a certificate that is made now begins and ends, in whole seconds."""
