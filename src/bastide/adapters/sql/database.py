@@ -12,17 +12,19 @@ SQLite: WAL, ``synchronous=FULL``, ``BEGIN IMMEDIATE``, and the driver's own tra
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar, overload
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
-from bastide.core.audit import Record
+from bastide.core.audit import Personal, Record, Recorded
 from bastide.core.error import Conflict, Unavailable
+from bastide.core.ids import RecordId
 
 T = TypeVar("T")
 Change = Callable[[Connection], None]
@@ -35,6 +37,27 @@ READERS = 4
 BUSY_TIMEOUT_MS = 10_000
 
 
+RecordParts = tuple[RecordId, str, str, str | Personal, datetime, Mapping[str, Recorded]]
+"""What a ``Record`` is made of, in its order."""
+
+
+class Committed(Sequence[Record]):
+    """The records of a commit. Each is made when somebody looks at it, since most listeners only want to know that there are."""
+
+    def __init__(self, parts: Sequence[RecordParts]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        return Committed(self._parts[index]) if isinstance(index, slice) else Record(*self._parts[index])
+
+
 @dataclass(slots=True)
 class Unit:
     """What one unit of work collected. ``appends`` are rows that cannot be refused, by the function that inserts them: it is
@@ -42,7 +65,7 @@ class Unit:
 
     changes: list[Change] = field(default_factory=list)
     appends: dict[Append, list[Any]] = field(default_factory=dict)
-    records: list[Record] = field(default_factory=list)
+    records: list[RecordParts] = field(default_factory=list)
 
     def change(self, apply: Change) -> None:
         self.changes.append(apply)
@@ -154,7 +177,7 @@ class Database:
             waiting.settle()
         if records:
             for listener in self._listeners:
-                listener(records)
+                listener(Committed(records))
 
     def _commit(self, group: Sequence[_Waiting]) -> None:
         try:

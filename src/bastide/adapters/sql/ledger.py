@@ -6,8 +6,8 @@ other's commit and never for the tree (docs/adr/0003).
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 from zlib import crc32
@@ -18,11 +18,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bastide.adapters.sql.database import Unit
 from bastide.adapters.sql.ledger_keys import partition_base
 from bastide.adapters.sql.schema.ledger import ledger_kinds, ledger_personal, ledger_records
-from bastide.core.audit import Personal, Record, Recorded
+from bastide.core.audit import Personal, Recorded
 from bastide.core.ids import RecordId
 from bastide.governance.audit.erasure import ERASED_KIND, erasure
 from bastide.governance.audit.personal import SALT_BYTES, keep
-from bastide.governance.audit.record import instant, plain, presentable, write_record
+from bastide.governance.audit.record import flat, instant, plain, presentable, write_record
 from bastide.ports.clock import Clock, Ids
 
 # Any number that no other part of Bastide takes; PostgreSQL's advisory locks are numbers.
@@ -75,19 +75,17 @@ class LedgerWrites:
             self._at = self._clock.now()
             self._at_text = instant(self._at)
         record_id = self._next_id()
-        shown = plain(body)
+        shown = flat(body)
+        personal = shown is None
+        if shown is None:
+            shown = plain(body)
         who = self._actor if actor is None else actor
         kind, subject = presentable(kind), presentable(subject)
-
-        def commit(value: str) -> str:
-            kept = keep(self._entropy(SALT_BYTES), value)
-            self._unit.append(append_personal, (kept.commitment, record_id, kept.salt, kept.value))
-            return kept.commitment
-
+        commit = partial(self._commit, record_id) if personal or type(who) is Personal else None
         encoded = write_record(record_id, kind, subject, who, self._at_text, shown, 1, commit)
         leaf = sha256(b"\x00" + encoded).digest()
         self._rows.append((crc32(record_id.encode()), kind, crc32(subject.encode()), leaf, encoded))
-        self._unit.records.append(Record(record_id, kind, subject, who, self._at, shown))
+        self._unit.records.append((record_id, kind, subject, who, self._at, shown))
         return record_id
 
     def erase(self, commitments: Sequence[str]) -> RecordId:
@@ -101,6 +99,11 @@ class LedgerWrites:
 
         self._unit.change(change)
         return self.record(ERASED_KIND, "person", erasure(wanted))
+
+    def _commit(self, record: RecordId, value: str) -> str:
+        kept = keep(self._entropy(SALT_BYTES), value)
+        self._unit.append(append_personal, (kept.commitment, record, kept.salt, kept.value))
+        return kept.commitment
 
     def _next_id(self) -> RecordId:
         """One mint gives 17 random characters (85 bits) and the last three count: a fraction of the cost of a mint each."""
@@ -118,15 +121,16 @@ def append_records(connection: Connection, rows: Sequence[Row]) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({APPEND_LOCK})")
     last = connection.scalar(select(func.max(ledger_records.c.position)))
     first = 0 if last is None else last + 1
-    _append_kinds(connection, {row[1] for row in rows})
+    kinds = {kind: crc32(kind.encode()) for kind in {row[1] for row in rows}}
+    _append_kinds(connection, kinds)
     done = 0
     for size in _STEPS:
         statement = _insert(size, connection.dialect.paramstyle)
         while len(rows) - done >= size:
             values: list[Any] = []
-            for position, row in enumerate(rows[done : done + size], first + done):
+            for position, (id_crc, kind, subject_crc, leaf, body) in enumerate(rows[done : done + size], first + done):
                 part = partition_base(position)
-                values += (position, part | row[0], crc32(row[1].encode()), part | row[2], row[3], row[4])
+                values += (position, part | id_crc, kinds[kind], part | subject_crc, leaf, body)
             connection.exec_driver_sql(statement, tuple(values))
             done += size
 
@@ -138,7 +142,7 @@ def _insert(size: int, paramstyle: str) -> str:
     return f"INSERT INTO ledger_records ({columns}) VALUES {', '.join([one] * size)}"  # noqa: S608 (only marks are filled in)
 
 
-def _append_kinds(connection: Connection, kinds: set[str]) -> None:
+def _append_kinds(connection: Connection, kinds: Iterable[str]) -> None:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     new = dialect.insert(ledger_kinds).on_conflict_do_nothing()
     connection.execute(new, [{"kind": kind} for kind in sorted(kinds)])

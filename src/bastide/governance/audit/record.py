@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from math import isfinite
 from typing import Any
 
@@ -63,6 +63,7 @@ class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Stored)
 _SCALARS = frozenset((str, int, bool, type(None)))
+_NAMES = frozenset((str,))
 
 
 def write_record(
@@ -73,14 +74,18 @@ def write_record(
     at: str,
     body: Mapping[str, Recorded],
     version: int,
-    commit: Commit,
+    commit: Commit | None,
 ) -> bytes:
     """The canonical bytes of a record.
 
     ``at`` is as :func:`instant` writes it, ``body`` as :func:`plain` gives it, the other texts as :func:`presentable` does.
+    ``commit`` may be None only where nothing in actor and body is personal.
     """
-    who = {PERSONAL_MARK: commit(actor.value)} if isinstance(actor, Personal) else actor
-    stored = Stored(who, at, _sealed(body, commit), FORM, record_id, kind, subject, version)
+    if commit is not None:
+        body = _sealed(body, commit)
+        if isinstance(actor, Personal):
+            actor = {PERSONAL_MARK: commit(actor.value)}  # type: ignore[assignment]
+    stored = Stored(actor, at, body, FORM, record_id, kind, subject, version)  # type: ignore[arg-type]
     try:
         encoded = _encoder.encode(stored)
     except UnicodeEncodeError:
@@ -131,6 +136,13 @@ def commitments(stored: Stored) -> list[str]:
     return found
 
 
+def flat(body: Any) -> Mapping[str, Recorded] | None:
+    """A copy of a body of names and plain values, which most are, for little work; None where :func:`plain` must look."""
+    if type(body) is not dict or not _NAMES.issuperset(map(type, body)) or PERSONAL_MARK in body:
+        return None
+    return body.copy() if _SCALARS.issuperset(map(type, body.values())) else None
+
+
 def plain(body: Any) -> Mapping[str, Recorded]:
     """A mapping or one of core's dataclasses as nothing but mappings, lists, text, numbers and ``Personal``."""
     try:
@@ -142,6 +154,7 @@ def plain(body: Any) -> Mapping[str, Recorded]:
     return value
 
 
+@lru_cache(1024)
 def presentable(text: str) -> str:
     """Text that every database and every JSON reader can hold: no NUL, no half of a surrogate pair."""
     if text.isascii():

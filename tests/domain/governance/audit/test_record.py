@@ -20,6 +20,7 @@ from bastide.governance.audit.record import (
     MalformedRecord,
     RecordRefused,
     commitments,
+    flat,
     instant,
     opened,
     parse_instant,
@@ -50,13 +51,13 @@ class Salted:
 def _write(
     body: Any, actor: str | Personal = "system", salted: Salted | None = None, subject: str = "device:d-x"
 ) -> bytes:
-    return write_record("r-1", "device:enrolled", subject, actor, AT, plain(body), 1, salted or Salted())
+    return write_record("r-1", "device:enrolled", subject, actor, AT, flat(body) or plain(body), 1, salted or Salted())
 
 
 scalars = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 )
-texts = st.text(st.characters(exclude_categories=["Cs"]))
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 names = texts.filter(lambda name: not name.startswith("$"))
 values: st.SearchStrategy[Any] = st.recursive(
     scalars | texts | texts.map(Personal),
