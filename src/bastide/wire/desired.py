@@ -39,7 +39,9 @@ _decoder = msgspec.json.Decoder(_Form)
 
 def encode_desired(desired: Desired) -> bytes:
     """The canonical bytes."""
-    return _encoder.encode(_Form(1, desired.plan, desired.device_class, desired.profile))
+    written = _encoder.encode(_Form(1, desired.plan, desired.device_class, desired.profile))
+    # A whole number where a fraction is declared (a minimum of 0) is one value with two forms; reading picks one of them.
+    return _encoder.encode(_decoder.decode(written))
 
 
 def decode_desired(data: bytes) -> Desired:

@@ -30,7 +30,7 @@ _decoder = msgspec.json.Decoder(_Form)
 
 def encode_evidence(fact: Evidence) -> bytes:
     """The canonical bytes."""
-    return _encoder.encode(_Form(1, fact))
+    return _encoder.encode(_decoder.decode(_encoder.encode(_Form(1, fact))))
 
 
 def decode_evidence(data: bytes) -> Evidence:

@@ -5,6 +5,7 @@ A change is durable before it is announced, and announced by a request that inge
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
 from nats.aio.client import Client
@@ -18,6 +19,8 @@ from bastide.adapters.nats.provision import PLANS, PLANS_PREFIX
 from bastide.core.error import Unavailable, Unreadable
 from bastide.core.ids import DeviceId
 from bastide.wire.desired import Desired, decode_desired, encode_desired
+
+LOG = logging.getLogger("bastide.plans")
 
 ANNOUNCED = "ingest.plan"
 PUT_SECONDS = 5.0
@@ -45,8 +48,7 @@ class Plans:
         """Listens for announcements, then loads the bucket. Ingest workers ``answer``; controllers only listen."""
 
         async def announced(message: Msg) -> None:
-            with contextlib.suppress(Unreadable):
-                self.hold(decode_desired(message.data))
+            self._read(message.data)
             if answer and message.reply:
                 await message.respond(b"held")
 
@@ -67,9 +69,7 @@ class Plans:
                 async with asyncio.timeout(LOAD_SECONDS):
                     while True:
                         message = await values.next_msg(timeout=PUT_SECONDS)
-                        # A value that cannot be read is a device without a plan: it is refused until the plan is put again.
-                        with contextlib.suppress(Unreadable):
-                            self.hold(decode_desired(message.data))
+                        self._read(message.data)
                         if message.metadata.num_pending == 0:
                             return
             finally:
@@ -79,6 +79,13 @@ class Plans:
                 f"The broker does not give the plans that it holds: {error or type(error).__name__}.",
                 code="nats:plans:unavailable",
             ) from error
+
+    def _read(self, data: bytes) -> None:
+        """A value that cannot be read is a device without a plan: it is refused until the plan is put again."""
+        try:
+            self.hold(decode_desired(data))
+        except Unreadable as error:
+            LOG.error("%s", error.sentence)
 
     def hold(self, desired: Desired) -> None:
         """Takes a plan into the mirror unless a newer one is there."""
