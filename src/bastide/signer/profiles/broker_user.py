@@ -4,8 +4,8 @@ Two claim types are signed, with the key of the devices' account:
 
 - ``user``: for the account ``DEVICES``, named for one device and the generation of its plan (``<device>:<generation>``), over
   MQTT only. What it may do is written out: publish below ``up.<its id>.`` (to where the account maps what devices publish),
-  subscribe below ``devices.<its id>.``; of the broker's own subjects only ``$MQTT.sub.`` and ``$MQTT.deliver.pubrel.``, which
-  QoS 1 and 2 need. **An empty permission list means everything to NATS**: one must allow something or deny ``>``.
+  subscribe below ``devices.<its id>.`` and, of the broker's own subjects, ``$MQTT.sub.`` and ``$MQTT.deliver.pubrel.``, which
+  deliveries of QoS 1 and 2 need. **An empty permission list means everything to NATS**: one must allow something or deny ``>``.
 - ``authorization_response``: the auth-callout service's answer to one server about one connection: an ``error``, or ``jwt``.
   ``jwt`` is the user's claims (an object, signed here in the same request) or a user JWT that this key signed.
 
@@ -33,7 +33,8 @@ MAX_EXPIRY_SECONDS = 86_400
 _TOP = frozenset({"jti", "iat", "exp", "iss", "sub", "aud", "name", "nats"})
 _USER = frozenset({"type", "version", "pub", "sub", "subs", "data", "payload", "allowed_connection_types", "tags"})
 _RESPONSE = frozenset({"type", "version", "jwt", "error"})
-_INTERNAL = ("$MQTT.sub.", "$MQTT.deliver.pubrel.")
+# Where the broker delivers QoS 1 and 2; a device that could publish there could forge another's deliveries.
+_INTERNAL = {"pub": (), "sub": ("$MQTT.sub.", "$MQTT.deliver.pubrel.")}
 # The account maps what devices publish from ``devices.>`` to ``up.>``, and the server checks permissions after that.
 _OWN = {"pub": "up", "sub": "devices"}
 _SUBJECT = re.compile(r"[!-~]{1,256}")
@@ -114,7 +115,7 @@ def _check_permissions(direction: str, permissions: object, device: str) -> None
         )
     own = f"{_OWN[direction]}.{device}"
     for subject in allow:
-        if not subject.startswith((f"{own}.", *_INTERNAL)) and subject != own:
+        if not subject.startswith((f"{own}.", *_INTERNAL[direction])) and subject != own:
             raise ClaimsRefused(
                 f"{device} would be allowed to {direction} {subject[:80]!r}, which is not below {own}.",
                 code="signer:broker-user:subject",
