@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import create_engine
 
 import bastide.demo
@@ -153,7 +154,7 @@ class Town:
         )
         async with self.deps.governing.unit_of_work("system:est") as work:
             work.devices.add(device)
-            work.ledger.record("device:enrolled", f"device:{id}", {"class": device_class})
+            work.ledger.record("inventory:device:seen", f"device:{id}", {"source": "est"})
         self.devices[name] = id
 
 
@@ -182,8 +183,17 @@ async def open_town(folder: Path, port: int = 8500, *, devices: int = 25, day: b
     enrolment = Enrolment(
         claiming, "https://localhost:9443/.well-known/est", ("localhost", 8883), "~/.local/share/bastide/trust"
     )
-    install(app, str(VerifierKey(LOG, signer.checkpoint_key.public_key().public_bytes_raw())), enrolment)
     leaf = Leaf(*write_leaf(folder))
+    install(
+        app,
+        str(VerifierKey(LOG, signer.checkpoint_key.public_key().public_bytes_raw())),
+        enrolment,
+        lambda: {
+            "root": signer.root.certificate.public_bytes(Encoding.PEM),
+            "issuing": signer.issuing.certificate.public_bytes(Encoding.PEM),
+            "console": leaf.certificate.read_bytes(),
+        },
+    )
     listener = Listener(app, "127.0.0.1", port, leaf)
     town = Town(deps, clock, {}, origin, "", points)
     tasks: list[asyncio.Task[None]] = []
@@ -263,7 +273,7 @@ async def _live_a_day(town: Town, samples: MemorySamples, devices: int) -> None:
     )
     async with town.deps.governing.unit_of_work("system:scan") as work:
         work.findings.put(finding)
-        work.ledger.record("finding:opened", f"device:{finding.subject.id}", {"code": finding.code})
+        work.ledger.record("evidence:observed", f"device:{finding.subject.id}", {"code": finding.code})
     town.clock.put(datetime.now(UTC) - timedelta(minutes=3))
     await town.misuse("Loading dock camera")
     town.clock.put(datetime.now(UTC) - timedelta(minutes=1))

@@ -25,7 +25,10 @@ from bastide.adapters.sql.migrate import migrate
 from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.controller.api.access import CSRF_HEADER
 from bastide.controller.api.app import PREFIX, create_app
+from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
+from bastide.controller.console.install import install
+from bastide.controller.console.views.enrolling import Enrolment
 from bastide.controller.live import LiveRecords
 from bastide.core.audit import Record
 from bastide.core.device import Device
@@ -34,6 +37,7 @@ from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, OwnerName, Profi
 from bastide.core.plan import Point
 from bastide.core.standing import Stage, Standing
 from bastide.flows.change_policy import ensure_policy
+from bastide.flows.claims import Claiming
 from bastide.flows.describe_kinds import ensure_class
 from bastide.flows.govern_device import Governing, govern_device
 from bastide.flows.manage_people import new_link, new_token
@@ -168,7 +172,11 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
         async with units("system:test") as work:
             for id, site in ((LAMP, "lyon"), (PUMP, "metz")):
                 work.devices.add(_device(id, site, clock))
-        house = House(create_app(deps), deps, door, database, clock, records, live, points)
+        claiming = Claiming(governing, units, stores.credentials, ids)
+        app = create_app(deps, more=[claims_routes(claiming, "https://localhost:9443/.well-known/est")])
+        enrolment = Enrolment(claiming, "https://localhost:9443/.well-known/est", ("localhost", 8883), "trust")
+        install(app, "bastide.test/ledger+00000000+AAAA", enrolment, dict)
+        house = House(app, deps, door, database, clock, records, live, points)
         for id in (LAMP, PUMP):
             await house.observe("identity.enrolled", id)
         yield house

@@ -67,7 +67,7 @@ async def error_page(pages: Pages, request: Request, status: int, sentence: str)
 def to_sign_in(request: Request) -> Response:
     """To the sign-in page, and back to a page that was read (never to an act)."""
     back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    target = "/sign-in" if request.method != "GET" or back == "/" else f"/sign-in?then={quote(back, safe='')}"
+    target = f"/sign-in?then={quote(back if request.method == 'GET' else '/', safe='')}"
     if "HX-Request" in request.headers:
         return Response(status_code=204, headers={**HEADERS, "HX-Redirect": "/sign-in"})
     return RedirectResponse(target, 303, {**HEADERS})

@@ -10,17 +10,19 @@ from bastide.controller.console.guard import error_page, page_routes
 from bastide.controller.console.page import Pages
 from bastide.controller.console.rooms import devices, enrol, ledger, public, settings, stream, watch
 from bastide.controller.console.views.enrolling import Enrolment
+from bastide.controller.console.views.keys import Certificates
 
 
-def install(app: FastAPI, checkpoint_key: str, enrolment: Enrolment | None = None) -> None:
-    """Adds every page to the API's app (``create_app``). ``checkpoint_key`` is the ledger's verifier key (C2SP); without
-    ``enrolment`` there is no room to enrol devices in, and nothing points to it."""
-    pages = Pages(Assets.load(), checkpoint_key, enrols=enrolment is not None)
+def install(app: FastAPI, checkpoint_key: str, enrolment: Enrolment, certificates: Certificates) -> None:
+    """Adds every page to the API's app (``create_app``). ``checkpoint_key`` is the ledger's verifier key (C2SP);
+    ``certificates`` reads the platform's own from where they are."""
+    pages = Pages(Assets.load(), checkpoint_key)
     routes = page_routes(pages)
-    for room in (public, watch, devices, ledger, settings, stream):
+    for room in (public, watch, ledger, stream):
         room.add(routes, pages)
-    if enrolment is not None:
-        enrol.add(routes, pages, enrolment)
+    devices.add(routes, pages, enrolment.claiming.reads)
+    enrol.add(routes, pages, enrolment)
+    settings.add(routes, pages, certificates)
     app.include_router(routes.router)
     known = app.exception_handlers[HTTPException]
 

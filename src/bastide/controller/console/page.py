@@ -67,6 +67,7 @@ _PALETTE: tuple[tuple[Permission, PaletteEntry], ...] = (
     (_P.FLEET_READ, PaletteEntry("In quarantine", "/devices?standing=quarantined", "Filter", "devices", "cut off")),
     (_P.FLEET_READ, PaletteEntry("Restricted", "/devices?standing=restricted", "Filter", "devices", "less")),
     (_P.POLICY_READ, PaletteEntry("Policy", "/settings/policy", "Settings", "settings", "rules simulate")),
+    (_P.LEDGER_READ, PaletteEntry("Keys and certificates", "/settings/keys", "Settings", "seal", "tls root expiry")),
     (_P.WAIVER_READ, PaletteEntry("Waivers", "/settings/waivers", "Settings", "settings", "exceptions")),
     (
         _P.PROFILE_READ,
@@ -88,7 +89,6 @@ class Page:
     csrf: str
     theme: str
     quarantined: int
-    enrols: bool
 
     def may(self, permission: str) -> bool:
         return self.principal is not None and self.principal.may(Permission(permission))
@@ -99,9 +99,7 @@ class Page:
 
     @property
     def palette(self) -> list[PaletteEntry]:
-        return [
-            entry for permission, entry in _PALETTE if self.may(permission) and (self.enrols or entry.href != "/enrol")
-        ]
+        return [entry for permission, entry in _PALETTE if self.may(permission)]
 
 
 def reader(deps: Deps, asking: Principal) -> Reader:
@@ -112,10 +110,9 @@ def reader(deps: Deps, asking: Principal) -> Reader:
 class Pages:
     """Renders templates; one per process. ``checkpoint_key`` is the ledger's verifier key (C2SP), for the browser's check."""
 
-    def __init__(self, assets: Assets, checkpoint_key: str, *, enrols: bool) -> None:
+    def __init__(self, assets: Assets, checkpoint_key: str) -> None:
         self.assets = assets
         self.checkpoint_key = checkpoint_key
-        self.enrols = enrols
         self._templates = Environment(
             loader=PackageLoader("bastide.controller.console"),
             autoescape=True,
@@ -131,6 +128,7 @@ class Pages:
             "counted": words.counted,
             "sentence": _sentence,
             "lasting": words.lasting,
+            "browser": words.browser,
             "day_before": lambda moment: moment - timedelta(hours=23, minutes=59),
         }
 
@@ -151,7 +149,6 @@ class Pages:
             csrf=csrf_of(request) if principal else "",
             theme=theme if theme in ("dark", "light") else "",
             quarantined=counts.get(Standing.QUARANTINED, 0),
-            enrols=self.enrols and principal is not None and principal.may(Permission.CLAIM_CHANGE),
         )
         return HTMLResponse(self.text(template, page, **matter), status, HEADERS)
 

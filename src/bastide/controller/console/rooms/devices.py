@@ -17,13 +17,14 @@ from bastide.core.ids import DeviceClass, DeviceId, is_device_id
 from bastide.core.standing import Standing
 from bastide.flows import operator_acts
 from bastide.governance.access.roles import Permission
+from bastide.ports.platform.credentials import CredentialReads
 from bastide.ports.platform.stores import DeviceFilter
 
 Texts = Annotated[list[str], Query(max_length=64)]
 MOST_ROWS = 200
 
 
-def add(routes: Routes, pages: Pages) -> None:
+def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
     @routes.get("/devices", needs=Permission.FLEET_READ)
     async def devices_page(
         request: Request,
@@ -73,6 +74,7 @@ def add(routes: Routes, pages: Pages) -> None:
             "devices",
             shown=shown,
             verdict=verdict(shown),
+            certificates=await credentials.certificates(shown.device.id, 5),
             ranges=tuple(RANGES),
             may_release=may_act and shown.device.standing in acts.MAY_RELEASE,
             may_quarantine=may_act and shown.device.standing in acts.MAY_QUARANTINE,
@@ -82,11 +84,13 @@ def add(routes: Routes, pages: Pages) -> None:
     def act(key: str, needs: Permission) -> None:
         """The preview of an act, and the act. Both look at the device as it is at that moment."""
 
-        async def preview(request: Request, asking: Asking, deps: Using, device: str) -> Response:
+        async def preview(
+            request: Request, asking: Asking, deps: Using, device: str, standing: Standing = Standing.TRUSTED
+        ) -> Response:
             found = await deps.governing.stores.devices.get(_id(device))
             if not asking.scope.covers(found):
                 raise _nowhere(device)
-            shown = await acts.preview(key, found, deps.governing, deps.clock.now())
+            shown = await acts.preview(key, found, deps.governing, deps.clock.now(), standing)
             return await pages.show(request, "act.html", device=found, act=shown, error="")
 
         async def carry_out(
@@ -111,7 +115,7 @@ def add(routes: Routes, pages: Pages) -> None:
                         found.id, standing, reason, timedelta(hours=hours), asking.actor, deps.governing, deps.ids
                     )
             except Refused as error:
-                shown = await acts.preview(key, found, deps.governing, deps.clock.now())
+                shown = await acts.preview(key, found, deps.governing, deps.clock.now(), standing)
                 return await pages.show(request, "act.html", status=422, device=found, act=shown, error=error.sentence)
             return Response(status_code=204, headers={**HEADERS, "HX-Redirect": f"/devices/{found.id}"})
 

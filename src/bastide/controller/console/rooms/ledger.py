@@ -13,7 +13,7 @@ from bastide.core.error import NotFound
 from bastide.core.ids import RecordId, is_device_id
 from bastide.governance.access.roles import Permission
 
-AREAS = ("decision", "enforcement", "operator", "evidence", "policy", "profile", "access", "signing")
+AREAS = ("decision", "enforcement", "operator", "evidence", "enrolment", "policy", "profile", "access", "signing")
 
 
 def add(routes: Routes, pages: Pages) -> None:

@@ -76,8 +76,8 @@ def add(routes: Routes, pages: Pages) -> None:
         request: Request, asking: Asking, deps: Using, password: Text = "", again: Text = ""
     ) -> Response:
         try:
-            if password != again:
-                raise AccessRefused("The two are not the same; type the new password twice.")
+            if not password or password != again:
+                raise AccessRefused("Type the new password twice, the same both times.")
             await manage_people.set_password(deps.door, asking, "", password)
         except (AccessRefused, NotPermitted) as error:
             return await pages.show(

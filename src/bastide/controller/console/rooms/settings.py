@@ -4,6 +4,7 @@ Acts that the API has too go through the same flows; what is shown once (a token
 the act and nowhere else.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +18,9 @@ from bastide.controller.api.deps import Deps
 from bastide.controller.api.problems import status_of
 from bastide.controller.api.routes import Routes
 from bastide.controller.console.page import HEADERS, Pages, reader
+from bastide.controller.console.views.keys import Certificates, kept
 from bastide.controller.console.views.waivers import Known, ends, may_end, subject_of, waivers
+from bastide.controller.console.views.words import MAY
 from bastide.core.error import BastideError, NotFound, Refused
 from bastide.core.ids import DeviceClass, OwnerName, RuleId, SiteName
 from bastide.flows import change_policy, describe_kinds, manage_people, operator_acts
@@ -48,10 +51,11 @@ SECTIONS: Sequence[tuple[Permission, Section]] = (
     (Permission.PROFILE_READ, Section("classes", "Classes and profiles")),
     (Permission.POLICY_READ, Section("policy", "Policy")),
     (Permission.WAIVER_READ, Section("waivers", "Waivers")),
+    (Permission.LEDGER_READ, Section("keys", "Keys and certificates")),
 )
 
 
-def add(routes: Routes, pages: Pages) -> None:
+def add(routes: Routes, pages: Pages, certificates: Certificates) -> None:
     async def show(request: Request, asking: Principal, section: str, status: int = 200, **matter: object) -> Response:
         matter.setdefault("error", "")
         sections = [each for permission, each in SECTIONS if asking.may(permission)]
@@ -92,8 +96,8 @@ def add(routes: Routes, pages: Pages) -> None:
         request: Request, asking: Asking, deps: Using, current: Text = "", password: Text = "", again: Text = ""
     ) -> Response:
         try:
-            if password != again:
-                raise AccessRefused("The two are not the same; type the new password twice.")
+            if not password or password != again:
+                raise AccessRefused("Type the new password twice, the same both times.")
             await manage_people.set_password(deps.door, asking, current, password)
         except AccessRefused as error:
             return await account(request, asking, deps, error.sentence, status_of(error))
@@ -171,6 +175,7 @@ def add(routes: Routes, pages: Pages) -> None:
             roles=list(Role),
             matrix=MATRIX,
             permissions=list(Permission),
+            may=MAY,
             me=asking.person,
         )
 
@@ -367,6 +372,13 @@ def add(routes: Routes, pages: Pages) -> None:
             raise NotFound(f"There is no waiver {waiver[:40]} in force that you could end.")
         await operator_acts.end_waiver(found.waiver, reason, asking.actor, deps.governing)
         return back("waivers")
+
+    # Keys -----------------------------------------------------------------------------------------------------------
+
+    @routes.get("/settings/keys", needs=Permission.LEDGER_READ)
+    async def keys_page(request: Request, asking: Asking, deps: Using) -> Response:
+        found = await asyncio.to_thread(kept, certificates, deps.clock.now())
+        return await show(request, asking, "keys", kept=found, checkpoint_key=pages.checkpoint_key)
 
 
 def _names(text: str) -> list[str]:

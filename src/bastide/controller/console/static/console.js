@@ -54,7 +54,7 @@
   const refresh = (region) => {
     if (!region.isConnected || document.hidden || busy(region)) { waiting.set(region, "stale"); return; }
     waiting.set(region, "asked");
-    htmx.ajax("GET", region.getAttribute("hx-get"), { source: region, target: region, select: region.getAttribute("hx-select") || undefined, swap: "morph:outerHTML" })
+    htmx.ajax("GET", region.dataset.from, { source: region, target: region, select: region.dataset.part, swap: "morph:outerHTML" })
       .catch(() => {})
       .finally(() => {
         const again = waiting.get(region) === "again";

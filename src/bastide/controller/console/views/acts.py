@@ -31,6 +31,7 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Preview:
     key: str
+    standing: Standing
     title: str
     lead: str
     then: Standing
@@ -79,10 +80,12 @@ _ACTS: Mapping[str, _Words] = {
 _KIND = {"quarantine": "operator.quarantine", "release": "operator.release", "break-glass": "operator.break-glass"}
 
 
-async def preview(key: str, device: Device, governing: Governing, now: datetime) -> Preview:
-    """Decides as if the act's evidence were there."""
+async def preview(
+    key: str, device: Device, governing: Governing, now: datetime, standing: Standing = Standing.TRUSTED
+) -> Preview:
+    """Decides as if the act's evidence were there; ``standing`` is what break-glass gives."""
     stores = governing.stores
-    body: dict[str, Fact] = {"standing": Standing.TRUSTED.value} if key == "break-glass" else {}
+    body: dict[str, Fact] = {"standing": standing.value} if key == "break-glass" else {}
     supposed = Evidence(
         id=EvidenceId("e-preview"),
         kind=_KIND[key],
@@ -104,6 +107,7 @@ async def preview(key: str, device: Device, governing: Governing, now: datetime)
     before = _points(held) if held else dict.fromkeys(Point, "nothing yet")
     return Preview(
         key=key,
+        standing=standing,
         title=said.title.format(name=device.name or device.id),
         lead=said.lead,
         then=decision.standing,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from bastide.core.audit import Personal, Record, Recorded
 from bastide.core.plan import BrokerGrant, CredentialState, Point, UpdateEligibility
 from bastide.core.standing import Standing
+from bastide.governance.access.roles import Permission
 
 MEANING: Mapping[Standing, str] = {
     Standing.TRUSTED: "may do all that its profile declares",
@@ -82,6 +83,23 @@ def in_words(count: int) -> str:
     return small[count] if count < len(small) else f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def browser(agent: str) -> str:
+    """What a browser calls itself, in the words of people; nothing is decided by it."""
+    name = next((word for sign, word in _BROWSERS if sign in agent), "")
+    system = next((word for sign, word in _SYSTEMS if sign in agent), "")
+    return " on ".join(part for part in (name, system) if part) or agent[:60] or "Unknown"
+
+
+_BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl"))
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
 def grant(broker: BrokerGrant) -> str:
     """What a broker grant allows, in a few words."""
     if not broker.may_connect:
@@ -98,6 +116,29 @@ def credential(state: CredentialState) -> str:
 
 def update(state: UpdateEligibility) -> str:
     return _UPDATE[state]
+
+
+MAY: Mapping[Permission, str] = {
+    Permission.FLEET_READ: "See devices, their standing and the reasons",
+    Permission.DEVICE_ACT: "Quarantine and release devices",
+    Permission.DEVICE_BREAK_GLASS: "Break glass",
+    Permission.SCAN_SUBMIT: "Submit scans",
+    Permission.CLAIM_READ: "See claims",
+    Permission.CLAIM_CHANGE: "Make and revoke claims",
+    Permission.PROFILE_READ: "See classes and profiles",
+    Permission.PROFILE_CHANGE: "Change profiles",
+    Permission.POLICY_READ: "See the policy",
+    Permission.POLICY_SIMULATE: "Simulate a policy",
+    Permission.POLICY_CHANGE: "Put a policy in force",
+    Permission.WAIVER_READ: "See waivers",
+    Permission.WAIVER_CHANGE: "Grant and end waivers",
+    Permission.LEDGER_READ: "Read the ledger and its proofs",
+    Permission.LEDGER_EXPORT: "Export evidence",
+    Permission.ACCOUNT_OWN: "Keep an account of their own",
+    Permission.TOKEN_OWN: "Make API tokens of their own",
+    Permission.PEOPLE_READ: "See people and facts about them",
+    Permission.PEOPLE_CHANGE: "Add and change people",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +165,20 @@ _SAID: Mapping[str, tuple[str, str]] = {
     "enforcement:plan:applied": ("is held to its plan;; {generation} at the {point} point: {holds}", ""),
     "enforcement:plan:failed": ("is not held yet;; at the {point}: {error}", "restricted"),
     "evidence:observed": ("showed something new;;: {kind}, seen by {source}", ""),
+    "inventory:device:seen": ("was seen for the first time;;, by {source}", "act"),
+    "enrolment:claim:created": ("A claim was made;; for a device of class {class}", "act"),
+    "enrolment:claim:revoked": ("A claim was revoked", "act"),
+    "signing:device:intended": ("asks for a certificate;;, to {purpose}", ""),
+    "signing:device:issued": ("got a certificate;; until {not_after}", "act"),
+    "signing:device:refused": ("was refused a certificate;;: {reason}", "restricted"),
+    "signing:server:intended": ("A server certificate is asked for", ""),
+    "signing:server:issued": ("A server certificate was issued;; until {not_after}", ""),
+    "signing:crl:intended": ("A revocation list is asked for;; with {entries} entries", ""),
+    "signing:crl:issued": ("A revocation list was issued;; with {entries} entries", ""),
     "access:session:opened": ("signed in;; by {means}", "act"),
     "access:session:ended": ("signed out", "act"),
-    "access:sign-in:failed": ("A sign-in failed", "restricted"),
-    "access:link:made": ("A one-time sign-in link was made", "act"),
+    "access:sign-in:failed": ("failed to sign in", "restricted"),
+    "access:link:made": ("got a one-time sign-in link", "act"),
     "access:password:set": ("set a password", "act"),
     "access:person:added": ("got an account;; as {role}", "act"),
     "access:person:changed": ("was changed;;: {role}", "act"),
