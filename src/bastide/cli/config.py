@@ -1,11 +1,10 @@
 """The settings of the commands that speak to a running Bastide: environment first, then the data directory's own file."""
 
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from bastide.core.error import BastideError, Refused
+from bastide.core.error import BastideError
 
 DEFAULT_PORT = 8443
 _environment = os.environ  # noqa: TID251 - this is the config module of the command line
@@ -44,22 +43,16 @@ def client_settings(data: str = "", *, directory: Path = Path("~/.local/share/ba
                 "directory with --data, or set BASTIDE_URL and BASTIDE_TOKEN."
             ) from error
     return ClientSettings(
-        url=url or f"https://localhost:{_port(folder)}",
+        url=url or _url(folder),
         token=token,
         trust=root if root.exists() else None,
         data=folder,
     )
 
 
-def _port(folder: Path) -> int:
-    told = _environment.get("BASTIDE_CONSOLE_PORT", "")
-    settings = folder / "bastide.toml"
+def _url(folder: Path) -> str:
+    """Where the Bastide of that directory listens: what it wrote down when it started, or the usual port."""
     try:
-        found = int(told) if told else tomllib.loads(settings.read_text()).get("console_port", DEFAULT_PORT)
-    except FileNotFoundError:
-        return DEFAULT_PORT
-    except (ValueError, UnicodeDecodeError) as error:
-        raise Refused(f"{settings if not told else 'BASTIDE_CONSOLE_PORT'} cannot be read: {error}.") from error
-    if not isinstance(found, int) or not 0 < found < 65536:
-        raise Refused("console_port is a port from 1 to 65535.")
-    return found
+        return (folder / "run" / "console.url").read_text().strip()
+    except OSError:
+        return f"https://localhost:{DEFAULT_PORT}"

@@ -251,8 +251,9 @@ def _door(house: House, stack: AsyncExitStack) -> Door:
 
 
 async def _first_run(house: House, door: Door) -> None:
-    """The operator's way in, and the token with which the commands on this machine speak to the API."""
+    """The operator's way in, and what the commands on this machine need to speak to the API."""
     directory = house.directory
+    write_private(directory.console_url, f"{house.config.console_url}\n")
     link = await way_in(door)
     if link is None:
         directory.sign_in_link.unlink(missing_ok=True)

@@ -78,6 +78,11 @@ class DataDirectory:
         return self.path / "operator.token"
 
     @property
+    def console_url(self) -> Path:
+        """Where the console listens; the commands on this machine read it."""
+        return self.path / "run" / "console.url"
+
+    @property
     def sign_in_link(self) -> Path:
         return self.path / "sign-in.link"
 
@@ -101,6 +106,7 @@ def open_directory(path: Path) -> DataDirectory:
         if not (directory.path / MARKER).exists():
             _mark(directory)
         for folder in (
+            directory.lock.parent,
             directory.signer_socket.parent,
             directory.trust,
             directory.tls,
