@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from bastide.cli.client import connect, segment
-from bastide.cli.output import DATA, JSON, ago, document, printable, table
+from bastide.cli.output import DATA, JSON, ago, document, facts, printable, table
 from bastide.cli.span import span
 
 app = typer.Typer(rich_markup_mode=None)
@@ -38,8 +38,14 @@ def create(
             printable(f"Class {made['device_class']} is new: it was registered with the profile {made['profile']}.")
         )
     typer.echo(printable(f"A claim for one {made['device_class']} of {made['owner']} at {made['site']}:"))
-    typer.echo(printable(f"  user name  {made['username']}\n  password   {made['password']}"))
-    typer.echo(printable(f"  EST        {made['est_url']}\n  until      {made['expires_at']}"))
+    facts(
+        {
+            "  user name": made["username"],
+            "  password": made["password"],
+            "  EST": made["est_url"],
+            "  until": made["expires_at"],
+        }
+    )
 
 
 @app.command("list")

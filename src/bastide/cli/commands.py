@@ -21,9 +21,12 @@ COMMANDS: tuple[Command, ...] = (
         "device", "bastide.cli.device:app", "Find devices, see why each stands as it does, quarantine and release."
     ),
     Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
+    Command("profile", "bastide.cli.profile:app", "What each kind of device is expected to say and hear."),
+    Command("class", "bastide.cli.device_class:app", "The kinds of device, and who answers for each."),
     Command("policy", "bastide.cli.policy:app", "The rules in force; what others would do, before they are applied."),
     Command("waiver", "bastide.cli.waiver:app", "Exceptions to rules, each with an owner, a reason and an end."),
     Command("ledger", "bastide.cli.ledger:app", "What was done, by whom and why."),
+    Command("audit", "bastide.cli.audit:app", "Check the ledger; prove from it to somebody who does not trust it."),
     Command("people", "bastide.cli.people:app", "Accounts, their roles and what they may see."),
     Command("sign-in", "bastide.cli.people:sign_in", "One-time links to sign in to the console with."),
     Command("token", "bastide.cli.token:app", "API tokens, for programs."),

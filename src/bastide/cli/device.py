@@ -170,7 +170,7 @@ def _reasons(told: Mapping[str, Any]) -> None:
     for reason in told["reasons"]:
         until = f"until {reason['until']}" if reason["until"] else "until a person lets go"
         waived = f", waived by {reason['waived_by']}" if reason["waived_by"] else ""
-        typer.echo(printable(f"\n  rule {reason['rule']}: at most {reason['cap']}, {until}{waived}"))
+        typer.echo(printable(f"  rule {reason['rule']}: at most {reason['cap']}, {until}{waived}"))
         typer.echo(printable(f"    {reason['because']}"))
         for fact in reason["evidence"]:
             many = f" ×{fact['count']}" if fact["count"] != 1 else ""

@@ -1,0 +1,70 @@
+"""``bastide profile``: what each kind of device is expected to do."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bastide.cli.client import connect, segment
+from bastide.cli.output import DATA, JSON, document, printable, table
+from bastide.core.error import Unreadable
+from bastide.network.profile.document import MAX_DOCUMENT_BYTES, parse_profile
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command("list")
+def list_profiles(json: JSON = False, data: DATA = "") -> None:
+    """List the profiles and the class that each describes."""
+    with connect(data) as api:
+        found = api.get("/profiles")["items"]
+    if json:
+        document(found)
+        return
+    rows = [(one["name"], one["device_class"], one["title"], len(one["channels"])) for one in found]
+    table(("NAME", "CLASS", "TITLE", "CHANNELS"), rows, empty="There are no profiles yet.")
+
+
+@app.command()
+def show(name: str, json: JSON = False, data: DATA = "") -> None:
+    """Show what a profile's devices may say and hear."""
+    with connect(data) as api:
+        found = api.get(f"/profiles/{segment(name)}")
+    if json:
+        document(found)
+        return
+    typer.echo(printable(f"{found['title']} ({found['name']}, class {found['device_class']})"))
+    typer.echo(
+        f"  {found['rate_per_second']:g} messages/s, {found['burst']} at once, {found['max_payload_bytes']:g} bytes each"
+    )
+    for channel in found["channels"]:
+        essential = ", also while restricted" if channel["essential"] else ""
+        typer.echo(printable(f"  {channel['direction']} {channel['topic']}: {channel['purpose']}{essential}"))
+        for field in channel["fields"]:
+            typer.echo(printable(f"    {field['name']} ({field['type']}): {field['purpose']}"))
+
+
+@app.command()
+def put(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A profile document (TOML), see docs/broker.md.")],
+    json: JSON = False,
+    data: DATA = "",
+) -> None:
+    """Store a profile. Devices of its class get new plans at once; their sessions keep what did not change."""
+    text = _read(file)
+    parse_profile(text)  # what is wrong with the document is said before anything is sent
+    with connect(data) as api:
+        stored: dict[str, Any] = api.post("/profiles", {"document": text})
+    if json:
+        document(stored)
+    else:
+        typer.echo(printable(f"Profile {stored['name']} is stored; it describes the class {stored['device_class']}."))
+
+
+def _read(file: Path) -> str:
+    with file.open("rb") as opened:
+        content = opened.read(MAX_DOCUMENT_BYTES + 1)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{file} is not UTF-8 text.") from error
