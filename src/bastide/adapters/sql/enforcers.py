@@ -84,7 +84,7 @@ def _holding(plan: Plan, point: Point, holds: str, now: Any) -> Any:
             set_=newer,
             where=enforced.c.generation <= statement.excluded.generation,
         )
-        if connection.execute(statement, row).rowcount != 1:
+        if connection.execute(statement.returning(enforced.c.device), row).first() is None:
             raise Refused(
                 f"The {point.value} point holds a newer plan of {plan.device} than generation {plan.generation}, which it was "
                 "handed: read the current plan and apply that.",
