@@ -20,6 +20,7 @@ class ControllerConfig(BaseSettings):
     server_names: str = "localhost"
     database_url: str = ""
     nats_url: str = ""
+    evidence_days: int = Field(default=90, ge=1, le=3650)
     signer_socket: Path | None = None
     ready_fd: int = -1
 

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from bastide.adapters.clock import RandomIds, SystemClock, SystemEntropy
@@ -20,6 +21,7 @@ from bastide.adapters.signer.client import SignerClient
 from bastide.adapters.sql.access import AccessReads
 from bastide.adapters.sql.database import Database
 from bastide.adapters.sql.enforcers import CredentialEnforcer, UpdateEnforcer
+from bastide.adapters.sql.housekeeping import SQLHousekeeping
 from bastide.adapters.sql.ledger_reads import LedgerReads
 from bastide.adapters.sql.ledger_tree import SQLLedgerTree
 from bastide.adapters.sql.migrate import migrate
@@ -38,6 +40,7 @@ from bastide.controller.ready import say
 from bastide.controller.serving import Leaf, Listener
 from bastide.controller.steady import steady
 from bastide.controller.workers.governor import Governor
+from bastide.controller.workers.housekeeper import Housekeeper
 from bastide.controller.workers.issuances import Issuances
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
 from bastide.core.plan import CredentialState
@@ -170,6 +173,8 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     leaves.renewed = lambda purpose: listeners[purpose].renew() if purpose in listeners else None
     workers.start("governor", governor.run)
     workers.start("leaves", leaves.run)
+    keep = timedelta(days=config.evidence_days)
+    workers.start("housekeeper", Housekeeper(SQLHousekeeping(house.database), house.clock, keep).run)
     workers.start("issuances", Issuances(endpoints.enrolling).run)
     for name, listener in listeners.items():
         workers.start(name, listener.run)
