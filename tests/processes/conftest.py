@@ -20,7 +20,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def bastide() -> Iterator[Bastide]:
-    """Started and ready. Devices are added by whoever needs them; nothing is stopped or killed in it."""
+    """Started and ready. Devices are added by whoever needs them; a child may be killed in it, but it is never stopped."""
     path = Path(tempfile.mkdtemp(prefix="bastide-s-"))
     running = Bastide(path / "data")
     try:

@@ -87,7 +87,7 @@ class Report:
                 f"seed {self.seed}: {len(self.kills)} kills in {self.seconds:.0f} s "
                 f"({', '.join(f'{name} {counted[name]}' for name in VICTIMS)})",
                 "instants: " + ", ".join(f"{kill.at:.2f} s {kill.victim}" for kill in self.kills),
-                f"messages: {self.sent} sent, {self.acknowledged} acknowledged "
+                f"messages: {self.sent} sent ({self.sent / max(self.seconds, 1):.0f} a second), {self.acknowledged} acknowledged "
                 f"({self.acknowledged / max(self.seconds, 1):.0f} a second over the whole run, "
                 f"{self.steady_rate:.0f} a second while all were connected), {self.stored} stored",
                 f"longest time without an acknowledgement: {self.longest_silence_s:.1f} s",
@@ -108,7 +108,7 @@ class FaultRun:
         home: Path,
         *,
         seed: int,
-        rate: float = 2500.0,
+        rate: float = 3000.0,
         devices: int = 20,
         say: Callable[[str], None] = print,
     ) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import sys
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from bastide.cli.wiring import DataDirectory, open_directory
 from bastide.core.error import BastideError
 
 LOCK_PATIENCE_S = 20.0
+LEFTOVER_PATIENCE_S = 1.5
 PORT_PATIENCE_S = 5.0
 
 
@@ -58,6 +60,8 @@ class UpSettings(BaseSettings):
     database_url: str = ""
     nats_url: str = ""
     nats_server: str = ""
+    evidence_days: int = Field(default=90, ge=1, le=3650)
+    sample_days: int = Field(default=30, ge=1, le=3650)
     # The signer reads its own table; it is named here only so that the file may hold it.
     signer: dict[str, Any] = Field(default_factory=dict)
 
@@ -151,21 +155,28 @@ def wait_for_port(host: str, name: str, port: int) -> None:
 
 @contextmanager
 def locked(directory: DataDirectory) -> Iterator[int]:
-    """Holds the data directory for one supervisor; waits for the children of one that was killed."""
+    """Holds the data directory for one supervisor; waits for the children of one that was killed, and then ends them.
+
+    They got SIGTERM when it died, and nearly always that is enough. nats-server alone waits on its way out for every
+    connection that is being let in, which nobody does any more; all of them are built to be killed at any moment.
+    """
     lock = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        patience = time.monotonic() + LOCK_PATIENCE_S
+        began = time.monotonic()
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError as error:
                 holder = os.pread(lock, 32, 0).decode(errors="replace").strip()
-                if _alive(holder) or time.monotonic() > patience:
+                waited = time.monotonic() - began
+                if _alive(holder) or waited > LOCK_PATIENCE_S:
                     raise AlreadyRunning(
                         f"Bastide already runs with the data directory {directory.path} (process {holder or 'unknown'}). "
                         "Stop it first, or name another directory with --data."
                     ) from error
+                if waited > LEFTOVER_PATIENCE_S:
+                    _end_leftovers(directory.lock)
                 time.sleep(0.05)
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
@@ -175,8 +186,39 @@ def locked(directory: DataDirectory) -> Iterator[int]:
 
 
 def _alive(holder: str) -> bool:
-    """True where the process that took the lock is still there."""
-    return holder.isdigit() and Path(f"/proc/{holder}").exists() and int(holder) != os.getpid()
+    """True where the process that took the lock still runs; one that only waits to be counted by its parent does not."""
+    if not holder.isdigit() or int(holder) == os.getpid():
+        return False
+    try:
+        return Path(f"/proc/{holder}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _end_leftovers(lock: Path) -> None:
+    """Kills the children of the dead supervisor: they hold the lock file open, and have their own pipe to say READY on."""
+    ours = lock.stat()
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        try:
+            child = b"BASTIDE_READY_FD=" in (process / "environ").read_bytes()
+            held = child and any(
+                os.path.samestat(each.stat(), ours) for each in (process / "fd").iterdir() if _is_file(each)
+            )
+        except OSError:
+            continue  # it has ended, or belongs to somebody else
+        if held:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def _is_file(descriptor: Path) -> bool:
+    """Descriptors of pipes and sockets have no file to be compared with."""
+    try:
+        return os.readlink(descriptor).startswith("/")
+    except OSError:
+        return False
 
 
 async def _run(directory: DataDirectory, settings: UpSettings, lock: int, demo: bool, started: float) -> None:

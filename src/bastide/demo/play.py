@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 from bastide.core.error import BastideError, Refused, Unavailable
 from bastide.core.ids import DeviceId
@@ -181,11 +182,15 @@ class Play:
         if status not in (0, 1):
             self._narrator.tell("scan-failed", f"The capture could not be submitted: {said.strip()[-300:]}")
             return
+        seen = next(
+            (id_ for id_, each in (await self._api.devices()).items() if _is_seen(each, camera.member)), camera.device
+        )
         self._narrator.tell(
             "telnet",
-            f"Somebody logged in to {camera.member.name} over Telnet with the maker's password; a port mirror saw it.",
-            f"/devices/{camera.device}",
-            device=camera.device,
+            f"Somebody logged in to {camera.member.name} over Telnet with the maker's password; a port mirror saw it. "
+            "Packets can be forged: it is a finding, and takes nothing away.",
+            f"/devices/{seen}",
+            device=seen,
             capture=str(path),
         )
 
@@ -241,3 +246,9 @@ class Play:
 
     def _reachable(self) -> str:
         return "127.0.0.1" if self._config.host in ("0.0.0.0", "::") else self._config.host  # noqa: S104
+
+
+def _is_seen(device: dict[str, Any], member: Member) -> bool:
+    """True for what the inventory holds of the member's address, which nobody has proved yet to be the member."""
+    mac = member.mac.hex(":")
+    return any(each["name"] == "mac" and each["value"] == mac for each in device["attributes"])
