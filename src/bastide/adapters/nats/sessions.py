@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,21 +60,41 @@ class Sessions:
     async def recount(self) -> None:
         """Takes the server's list for the truth; after a reconnect the events in between are missing."""
         listed: dict[Key, Session] = {}
-        offset = 0
-        while True:
-            body = {"auth": True, "acc": DEVICES, "limit": PAGE, "offset": offset, "sort": "cid"}
-            answer = await self._ask("$SYS.REQ.SERVER.PING.CONNZ", body)
-            server, page = answer["server"]["id"], answer["data"].get("connections") or []
-            for one in page:
-                if (named := read_user_name(one.get("authorized_user", ""))) is not None:
-                    listed[(server, one["cid"])] = Session(server, one["cid"], *named)
-            offset += PAGE
-            if len(page) < PAGE:
-                break
+        async for server, one in self._connections({"acc": DEVICES}):
+            if (named := read_user_name(one.get("authorized_user", ""))) is not None:
+                listed[(server, one["cid"])] = Session(server, one["cid"], *named)
         for key in [key for key in self._live if key not in listed]:
             self._end(key)
         for session in listed.values():
             self._add(session)
+
+    async def end_unanswered(self) -> int:
+        """Ends connections that nobody was there to answer for; their devices try again. Gives how many.
+
+        The server asks once, and waits until its time-out. So after nobody listened, those who wait do so in vain.
+        """
+        waiting = [
+            (server, one["cid"])
+            async for server, one in self._connections({})
+            if one.get("type") == "mqtt" and not one.get("authorized_user")
+        ]
+        for server, client in waiting:
+            with contextlib.suppress(Unavailable):
+                await self._ask(f"$SYS.REQ.SERVER.{server}.KICK", {"cid": client})
+        return len(waiting)
+
+    async def _connections(self, narrowed: dict[str, Any]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Every open connection with the id of its server, page by page."""
+        offset = 0
+        while True:
+            body = {"auth": True, "limit": PAGE, "offset": offset, "sort": "cid", **narrowed}
+            answer = await self._ask("$SYS.REQ.SERVER.PING.CONNZ", body)
+            server, page = answer["server"]["id"], answer["data"].get("connections") or []
+            for one in page:
+                yield server, one
+            offset += PAGE
+            if len(page) < PAGE:
+                return
 
     def admitted(self, session: Session) -> None:
         """A connection was let in; the server will say that it began, or that it ended."""

@@ -155,6 +155,7 @@ class BrokerSide:
             )
             await self._handed(opened)
             await CalloutService(opened.platform, callout.decide).start()
+            await self._repeat("waiting connections", lambda: _again(opened.sessions))
             self.ready.set()
             async with asyncio.TaskGroup() as group:
                 group.create_task(violations.run())
@@ -174,6 +175,7 @@ class BrokerSide:
         async def platform_back() -> None:
             await self._repeat("the platform's streams", lambda: provision_platform(platform))
             await self._repeat("the plans", plans.load)
+            await self._repeat("waiting connections", lambda: _again(sessions))
 
         steward = await self._until_connected(Part.STEWARD, steward_back)
         stack.push_async_callback(steward.close)
@@ -253,6 +255,13 @@ async def _until(attempt: Callable[[], Awaitable[T]]) -> T:
         except Unavailable as error:
             LOG.info("%s", error.sentence)
             await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _again(sessions: Sessions) -> None:
+    """Devices that connected while nobody answered are sent away, to come again now."""
+    ended = await sessions.end_unanswered()
+    if ended:
+        LOG.info("%d connections that waited for nobody were ended", ended)
 
 
 def _session(request: ConnectRequest, device: DeviceId, generation: int) -> Session:
