@@ -103,7 +103,7 @@ async def test_break_glass_ends_by_itself(house: House) -> None:
         assert done.json()["decision"]["reconsider_at"] is not None
         refused = await client.post(f"/devices/{LAMP}/break-glass", json=body | {"standing": "retired"})
         assert refused.status_code == 422
-        assert refused.json()["code"] == "operator:break-glass:standing"
+        assert "body.standing" in refused.json()["detail"]
 
 
 async def test_the_time_line_is_the_ledger(house: House) -> None:

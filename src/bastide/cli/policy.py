@@ -1,6 +1,7 @@
 """``bastide policy``: the rules in force, what others would do, and putting them in force."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,15 @@ def show(
         document(policy)
     elif rules:
         rows = [
-            (rule["id"], rule["kind"], rule["at_least"], rule["within"], rule["cap"], rule["hold"], rule["release"])
+            (
+                rule["id"],
+                rule["kind"],
+                rule["at_least"],
+                timedelta(seconds=rule["within_s"]),
+                rule["cap"],
+                timedelta(seconds=rule["hold_s"]),
+                rule["release"],
+            )
             for rule in policy["rules"]
         ]
         table(("RULE", "EVIDENCE", "AT LEAST", "WITHIN", "CAP", "HOLD", "RELEASE"), rows, empty="There are no rules.")

@@ -12,7 +12,7 @@ from bastide.core.error import NotFound
 from bastide.flows.sign_in import Door
 from bastide.governance.access import password as passwords
 from bastide.governance.access import secret, token
-from bastide.governance.access.error import AccessRefused, NotPermitted
+from bastide.governance.access.error import AccessRefused
 from bastide.governance.access.passkey import Passkey
 from bastide.governance.access.person import Person, PersonId, check_names
 from bastide.governance.access.principal import Means, Principal, permissions
@@ -110,7 +110,9 @@ async def set_password(door: Door, asking: Principal, current: str, new: str) ->
     """Sets the password of whoever asks and ends their other sessions. The current one is asked for where there is one,
     unless the session was opened by link or passkey (which is how a forgotten one is replaced)."""
     if asking.means is Means.TOKEN:
-        raise NotPermitted("A password is set by its owner, signed in; an API token may not.")
+        raise AccessRefused(
+            "A password is set by its owner, signed in; an API token cannot.", code="access:password:token"
+        )
     person = await door.reads.person(asking.person)
     passwords.check(new, person.name)
     if (

@@ -15,7 +15,7 @@ from bastide.controller.api import account, devices, fleet, ledger, people, poli
 from bastide.controller.api.access import COOKIE
 from bastide.controller.api.deps import Deps
 from bastide.controller.api.problems import Problem
-from bastide.controller.api.routes import MAX_BODY_BYTES, PUBLIC, Routes
+from bastide.controller.api.routes import PUBLIC, Routes
 
 PREFIX = "/api/v1"
 
@@ -65,7 +65,6 @@ def create_app(deps: Deps, *, more: Sequence[Routes] = ()) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        max_body_size=MAX_BODY_BYTES,
     )
     app.state.deps = deps
     app.include_router(fleet.health.router)

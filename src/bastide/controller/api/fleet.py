@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bastide.controller.api.access import Asking, Using
 from bastide.controller.api.deps import Deps
-from bastide.controller.api.models import Answer, Asked, FindingOut, Name, Page, RecordOut
+from bastide.controller.api.models import Answer, Asked, FindingOut, Name, Page, RecordOut, Seconds
 from bastide.controller.api.policy import Document
 from bastide.controller.api.records import shown, visible
 from bastide.controller.api.routes import PUBLIC, Routes
@@ -85,7 +85,7 @@ class ProfileOut(Answer):
     burst: int
     max_payload_bytes: int
     impact: float
-    expected_silence: timedelta
+    expected_silence_s: Seconds = Field(validation_alias="expected_silence")
 
 
 class ProfileDocumentIn(Asked):

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from bastide.controller.api.access import Asking, Using
 from bastide.controller.api.models import Answer, Limit, Page, RecordOut, page
 from bastide.controller.api.records import shown, visible
-from bastide.controller.api.routes import Routes
+from bastide.controller.api.routes import Routes, documented
 from bastide.core.audit import Checkpoint
 from bastide.core.error import NotFound, Unavailable
 from bastide.core.ids import RecordId
@@ -44,7 +44,11 @@ class ProofOut(Answer):
     checkpoint: CheckpointOut
 
 
-@routes.get("/ledger/records", needs=Permission.LEDGER_READ)
+@routes.get(
+    "/ledger/records",
+    needs=Permission.LEDGER_READ,
+    responses={404: documented(404, "`after` names no record.")},
+)
 async def list_records(
     asking: Asking,
     deps: Using,

@@ -1,14 +1,23 @@
 """What the API takes and gives, as strict models: unknown members are refused, every text and list has a bound.
 
-Times are RFC 3339 with a zone, spans are whole seconds (``…_s``), names are those of the core.
+Times are RFC 3339 with a zone, spans are seconds (``…_s``), names are those of the core.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
 from bastide.core.decision import Release
 from bastide.core.evidence import SubjectKind, Trust
@@ -46,6 +55,7 @@ Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_
 Label = Annotated[str, StringConstraints(min_length=1, max_length=80), NoControls]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 RuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
+Seconds = Annotated[timedelta, PlainSerializer(timedelta.total_seconds, return_type=float)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text_only), Field(json_schema_extra={"format": "date-time"})]
 DeviceIn = Annotated[str, Path(pattern=r"^d-[a-z2-7]{20}$", description="The device's id.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="How many to give at most.")]
@@ -109,7 +119,9 @@ class EvidenceOut(Answer):
     trust: Trust
     observed_at: datetime
     received_at: datetime
-    fresh_for: timedelta | None = Field(description="How long it stays fresh (ISO 8601); null where it does not age.")
+    fresh_for_s: Seconds | None = Field(
+        validation_alias="fresh_for", description="How long it stays fresh; null where it does not age."
+    )
     count: int
     body: dict[str, str | int | float | bool | None]
 
@@ -268,7 +280,7 @@ class ReleaseIn(ActIn):
 
 
 class BreakGlassIn(ActIn):
-    standing: Standing = Field(description="trusted, restricted or quarantined")
+    standing: Literal[Standing.TRUSTED, Standing.RESTRICTED, Standing.QUARANTINED]
     minutes: Annotated[int, Field(ge=1, le=1440, strict=True)] = Field(description="It ends by itself after these.")
 
 
@@ -284,9 +296,9 @@ class RuleOut(Answer):
     id: str
     kind: str
     at_least: int
-    within: timedelta
+    within_s: Seconds = Field(validation_alias="within")
     cap: Standing
-    hold: timedelta
+    hold_s: Seconds = Field(validation_alias="hold")
     release: Release
     because: str
     classes: list[str]

@@ -102,6 +102,7 @@ class Routes:
 
 
 _MEANING = {
+    400: "The request's body cannot be read.",
     401: "Nobody is signed in, or the session or token has ended.",
     403: "Whoever asks may not do this.",
     404: "There is no such thing within the scope of whoever asks.",
@@ -120,7 +121,7 @@ def _errors(method: str, path: str, needs: Needs) -> Mapping[int | str, dict[str
     if "{" in path:
         statuses |= {404}
     if method != "GET":
-        statuses |= {403, 404, 409, 413}
+        statuses |= {400, 403, 404, 409, 413}
     return {status: documented(status) for status in sorted(statuses)}
 
 
