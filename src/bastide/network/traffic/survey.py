@@ -11,7 +11,7 @@ import numpy as np
 
 from bastide.network.traffic.dissect import BY_PROTOCOL, Context, Malformed, Message, dissect
 from bastide.network.traffic.dissect.message import LIMIT
-from bastide.network.traffic.kernel.absorb import absorb
+from bastide.network.traffic.kernel.absorb import CONTINUATION, FROM_SERVER, NAMED_HERE, absorb
 from bastide.network.traffic.kernel.compiled import Buffer, Integers
 from bastide.network.traffic.kernel.layers import VIEW
 from bastide.network.traffic.kernel.records import RECORD_COLUMNS
@@ -35,6 +35,9 @@ CHUNK = 8192
 
 MAX_FACTS = 512
 """Different facts kept of one device."""
+
+MAX_SPEAKERS = 32_768
+"""Devices and addresses of which anything is kept; whoever forges more is not listened to."""
 
 MAX_STREAMS = 4096
 """Messages that wait for their next segment."""
@@ -127,25 +130,28 @@ class Survey:
             sport, dport = (ends >> 44) & 0xFFFF, (ends >> 28) & 0xFFFF
             if direction & 1:
                 sport, dport = dport, sport
-        context = Context(_TRANSPORTS.get(transport, "other"), sport, dport, bool(direction & 2))
-        stream = (flow, direction)
-        waiting = self._streams.pop(stream, None) if transport == 6 else None
-        if waiting is not None:
-            expected, before = waiting
-            if expected != sequence:
-                if (sequence - expected) & 0x80000000:
-                    return  # sent again
-                before = b""  # a gap: what follows is read by itself
-            payload = (before + payload)[:LIMIT]
+        context = Context(_TRANSPORTS.get(transport, "other"), sport, dport, bool(direction & FROM_SERVER))
+        stream = (flow, direction & 1)
+        if transport == 6:
+            waiting = self._streams.pop(stream, None)
+            if direction & CONTINUATION:
+                if waiting is None:
+                    return  # the message was complete before
+                expected, before = waiting
+                if expected != sequence:
+                    if (sequence - expected) & 0x80000000:
+                        self._streams[stream] = waiting  # sent again
+                    return  # otherwise a gap: the rest of the message is lost
+                payload = (before + payload)[:LIMIT]
         self.dissected += 1
         try:
             message = dissect(name, payload, context)
         except Malformed as error:
             if error.reason.endswith("incomplete") and transport == 6 and len(payload) < LIMIT:
                 self._wait(stream, sequence + length, payload)
-            elif waiting is None:
+            elif not direction & CONTINUATION:
                 self.malformed[name] = self.malformed.get(name, 0) + 1
-                if flow >= 0 and not error.reason.endswith("incomplete"):
+                if direction & NAMED_HERE:
                     self._doubt(flow, number, transport)
             return
         if message.partial and transport == 6 and len(payload) < LIMIT:
@@ -178,24 +184,35 @@ class Survey:
             ]
             if direction:
                 ends.reverse()
+        speakers: dict[str, dict[Fact, Seen] | None] = {}
         for said in message.said:
             if not said.value:
                 continue
-            if said.about == "":
-                speaker = self._speaker(source, ends[0])
-            elif said.about == "receiver":
-                speaker = self._speaker(target, ends[1])
-            else:
-                speaker = Speaker(Key(1, 0, int(said.about.replace(":", ""), 16)), 0, 0, 0)
-            if speaker is None:
+            about = said.about
+            if about not in speakers:
+                speaker: Speaker | None
+                if about == "":
+                    speaker = self._speaker(source, ends[0])
+                elif about == "receiver":
+                    speaker = self._speaker(target, ends[1])
+                else:
+                    speaker = Speaker(Key(1, 0, int(about.replace(":", ""), 16)), 0, 0, 0)
+                speakers[about] = None if speaker is None else self._facts_of(speaker)
+            facts = speakers[about]
+            if facts is None:
                 continue
-            facts = self.facts.setdefault(speaker, {})
             fact = Fact(said.word, said.value, message.protocol)
             before = facts.get(fact)
             if before is not None:
                 facts[fact] = Seen(before.times + 1, before.first, max(now, before.last))
             elif len(facts) < MAX_FACTS:
                 facts[fact] = Seen(1, now, now)
+
+    def _facts_of(self, speaker: Speaker) -> dict[Fact, Seen] | None:
+        known = self.facts.get(speaker)
+        if known is None and len(self.facts) < MAX_SPEAKERS:
+            known = self.facts[speaker] = {}
+        return known
 
     def _speaker(self, device: int, address: tuple[int, int, int]) -> Speaker | None:
         if device < 0:

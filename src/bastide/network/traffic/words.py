@@ -50,6 +50,7 @@ PROTOCOLS: Final = (
     "opc-ua",
     "smb",
     "xmpp",
+    "edimax-cloud",
     "arp",
     "eapol",
     "lldp",
@@ -114,22 +115,23 @@ class Protocol(IntEnum):
     OPCUA = 39
     SMB = 40
     XMPP = 41
-    ARP = 42
-    EAPOL = 43
-    LLDP = 44
-    CDP = 45
-    PROFINET = 46
-    GOOSE = 47
-    TCP = 48
-    UDP = 49
-    ICMP = 50
-    ICMPV6 = 51
-    IGMP = 52
-    GRE = 53
-    ESP = 54
-    SCTP = 55
-    IP_OTHER = 56
-    LINK_OTHER = 57
+    EDIMAX = 42
+    ARP = 43
+    EAPOL = 44
+    LLDP = 45
+    CDP = 46
+    PROFINET = 47
+    GOOSE = 48
+    TCP = 49
+    UDP = 50
+    ICMP = 51
+    ICMPV6 = 52
+    IGMP = 53
+    GRE = 54
+    ESP = 55
+    SCTP = 56
+    IP_OTHER = 57
+    LINK_OTHER = 58
 
 
 class Reason(IntEnum):

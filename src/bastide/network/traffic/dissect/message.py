@@ -72,6 +72,8 @@ class Dissector:
 def text(raw: bytes) -> str:
     """Octets of a device as text that is safe to keep and show: UTF-8, no control characters, at most 256 characters."""
     decoded = raw[: TEXT_LIMIT * 4].decode("utf-8", "replace")
+    if decoded.isprintable():
+        return decoded[:TEXT_LIMIT].strip()
     return "".join(character for character in decoded if character.isprintable())[:TEXT_LIMIT].strip()
 
 

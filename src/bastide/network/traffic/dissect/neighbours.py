@@ -43,7 +43,9 @@ def dissect_lldp(payload: bytes, _: Context) -> Message:
         kind, value = head >> 9, cursor.part(head & 0x1FF)
         if kind == 0:
             break
-        if kind in (4, 5, 6) and value.left:
+        if kind == 1 and value.left > 1:
+            fields["chassis"] = value.rest()[1:].hex(":")
+        elif kind in (4, 5, 6) and value.left:
             name = {4: "port", 5: "system_name", 6: "system_description"}[kind]
             fields[name] = text(value.rest())
             if kind == 5:
@@ -55,8 +57,8 @@ def dissect_lldp(payload: bytes, _: Context) -> Message:
             word = {6: "firmware", 9: "manufacturer", 10: "model"}.get(value.u8())
             if word:
                 said.append(Said(word, text(value.rest())))
-    if not fields and not said:
-        raise Malformed("An LLDP frame without a name or a port tells nothing.")
+    if not fields:
+        raise Malformed("An LLDP frame begins with the chassis that sends it.")
     return Message("lldp", fields, tuple(said))
 
 

@@ -89,6 +89,8 @@ def dissect(payload: bytes, context: Context) -> Message:
     cursor = Cursor(payload)
     first = cursor.u8()
     version = cursor.u32()
+    if version >> 24 in (0x51, 0x54):  # Google's own versions before the standard: another header follows
+        return Message("quic", {"version": version.to_bytes(4, "big").decode("ascii", "replace")})
     target = cursor.take(cursor.u8())
     cursor.skip(cursor.u8())
     fields: dict[str, Any] = {"version": _NAMES.get(version, f"0x{version:08x}")}

@@ -13,8 +13,8 @@ from bastide.network.traffic.identity.match import Array
 
 Judged = tuple[str, Array, Array, tuple[str, ...]]
 
-MAP = 0.5
-"""Unknown is answered where it is more probable than all types together; learning raises this, never lowers it."""
+NONE_OF_THESE = 0.5
+"""The cut-off is never higher unless the known would be lost: here *none of these* is as probable as all types together."""
 
 KNOWN_LOST = 0.05
 """Of the known types' captures at most this share may be answered unknown."""
@@ -26,11 +26,19 @@ MAX_POINTS = 12
 
 
 def cut_off_of(judged: Sequence[Judged]) -> float:
-    """One number for the whole base: 0.5, or more where that would lose more than 5 % of the known."""
+    """One number for the whole base: from where the fewest held-out answers are wrong, known devices that are called unknown
+    and unknown ones that are called a type counted alike, up to 0.5; more only where that would lose more than 5 % of the known."""
     if not judged:
-        return MAP
-    unknown = np.array([max(1.0 - float(known.sum()), 0.0) for _, known, _, _ in judged])
-    return min(max(MAP, float(np.quantile(unknown, 1 - KNOWN_LOST)) + 1e-6), 0.99)
+        return NONE_OF_THESE
+    known = np.array([max(1.0 - float(probabilities.sum()), 0.0) for _, probabilities, _, _ in judged])
+    strange = np.array([max(1.0 - float(probabilities.sum()), 0.0) for _, _, probabilities, _ in judged])
+    least = min(float(np.quantile(known, 1 - KNOWN_LOST)) + 1e-6, 0.99)
+    if least >= NONE_OF_THESE:
+        return least
+    steps = np.linspace(least, NONE_OF_THESE, 41)
+    wrong = np.array([float((known > cut).mean() + (strange <= cut).mean()) for cut in steps])
+    best = steps[wrong <= wrong.min() + 1e-9]
+    return round(float(best[len(best) // 2]), 6)
 
 
 def calibration_of(judged: Sequence[Judged]) -> tuple[tuple[float, float], ...]:

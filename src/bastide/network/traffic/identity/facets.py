@@ -41,6 +41,7 @@ FACET_OF: Final = {
     "software": "firmware",
     "platform": "firmware",
     "vendor-class": "stack",
+    "dhcp-client": "stack",
     "dhcp-parameters": "dhcp",
     "dhcp-options": "dhcp",
     "dhcpv6-parameters": "dhcp",

@@ -7,7 +7,10 @@
 3. In five parts, each judged by a base learned from the other four: the cut-off for *unknown*, how often a probability
    was right (calibration), and which types cannot be told apart (siblings).
 
-The same samples in the same order give the same base: there is no randomness.
+A second view of each sample leaves some facets out and replaces others by what nobody says, as a capture that began late or
+a device with another firmware would. Without it the base is at a loss with every network but the one that it was learned
+in. The choice of what is left out comes from a generator with a fixed seed: the same samples in the same order always give
+the same base.
 """
 
 from collections import Counter, defaultdict
@@ -55,6 +58,12 @@ _PRIOR_SAMPLES = 10.0
 """How many samples' worth the prior has."""
 
 _STEPS, _RATE = 300, 0.1
+
+_SEED = 20261123
+_SHARE_ELSEWHERE = 0.5
+_LOST, _CHANGED = 0.3, 0.15
+_CHANGES = np.array([name in ("firmware", "stack", "banner", "names", "web", "tls") for name in FACETS])
+"""The facets that an update of the firmware may change."""
 
 
 class TooFew(Refused):
@@ -196,15 +205,20 @@ def _similarity(tokens: frozenset[str], counts: Counter[str], group: list[int]) 
 def _fit(samples: Sequence[Sample], place: list[int], table: Table) -> tuple[Array, float]:
     """The weights that give each sample to its own type, and to none when that type is taken away."""
     chosen = _chosen(samples)
+    whole = len(chosen)
+    chosen = chosen + chosen  # once as it was captured, once as another place and time would show it
     rows = len(table.samples)
     space = np.zeros((len(chosen), rows, DIMENSIONS))
     mine = np.zeros((len(chosen), rows), bool)
     usable = np.ones((len(chosen), rows), bool)
+    chance = np.random.default_rng(_SEED)
     for at, index in enumerate(chosen):
         own = place[index]
         present, unseen = table.presence(samples[index].tokens)
         counts, size = table.counts.copy(), table.samples.copy()
         counts[own] -= present
+        if at >= whole:
+            present, unseen = _elsewhere(chance, table, present, unseen)
         size[own] -= 1
         rate = rates(counts, size)
         nobody = counts.sum(0) <= 0
@@ -215,8 +229,16 @@ def _fit(samples: Sequence[Sample], place: list[int], table: Table) -> tuple[Arr
         mine[at] = table.owner == table.owner[own]
         usable[at, own] = size[own] > 0
     sizes = Counter(samples[index].label for index in chosen)
-    share = np.array([1.0 / sizes[samples[index].label] for index in chosen])
+    share = np.array([(1.0 if at < whole else _SHARE_ELSEWHERE) / sizes[samples[index].label] for at, index in enumerate(chosen)])
     return _ascend(space, mine & usable, usable, share / share.mean())
+
+
+def _elsewhere(chance: np.random.Generator, table: Table, present: Array, unseen: Array) -> tuple[Array, Array]:
+    """The sample as a capture that missed some facets, of a device with a newer firmware, would show it."""
+    lost = chance.random(len(FACETS)) < _LOST
+    changed = (chance.random(len(FACETS)) < _CHANGED) & _CHANGES & ~lost
+    replaced = np.bincount(table.facet, weights=present, minlength=len(FACETS)) * changed
+    return present * ~(lost | changed)[table.facet], unseen * ~lost + replaced
 
 
 def _chosen(samples: Sequence[Sample]) -> list[int]:

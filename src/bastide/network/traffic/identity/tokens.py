@@ -1,8 +1,13 @@
 """From an observation to tokens: ``word=value``, the same for every unit of a type."""
 
+import re
+
 from bastide.network.traffic.identity.facets import FACET_OF
 from bastide.network.traffic.identity.generalise import GONE, domain, generalise, host_name
 from bastide.network.traffic.identity.observation import Observation
+
+_FAMILY = re.compile(r"[a-z][a-z_.-]+[a-z]")
+"""The client without its version: ``udhcp`` of ``udhcp 1.22.1``."""
 
 MAX_TOKENS = 1024
 MAX_TOKEN = 160
@@ -42,7 +47,12 @@ def _told(word: str, value: str, mac: str | None) -> list[str]:
     if word == "asks" and value.endswith(".arpa"):
         return []
     told = generalise(value, mac)
-    return [f"{word}={told}"] if told.strip(GONE + " []") else []
+    if not told.strip(GONE + " []"):
+        return []
+    if word == "vendor-class":
+        family = _FAMILY.match(told)
+        return [f"{word}={told}", f"dhcp-client={family[0]}"] if family else [f"{word}={told}"]
+    return [f"{word}={told}"]
 
 
 def _maker(vendor: str) -> str:

@@ -36,7 +36,7 @@ from bastide.network.traffic.kernel.layers import (
 )
 from bastide.network.traffic.kernel.novelty import BUDGET, CONTINUES, DEPTH, novelty, wanted_after
 from bastide.network.traffic.kernel.octets import be32, be48, mix
-from bastide.network.traffic.kernel.recognise import recognise_tcp, recognise_udp
+from bastide.network.traffic.kernel.recognise import begins, recognise_tcp, recognise_udp
 from bastide.network.traffic.kernel.records import CAPTURED, LINK, OFFSET, TIME, WIRE
 from bastide.network.traffic.kernel.tables import (
     BOUND,
@@ -118,6 +118,9 @@ _ARP, _LLDP, _CDP, _COTP, _LINK_OTHER = (
 )
 _FIRST_TRANSPORT = _TCP
 
+# Marks in S_DIRECTION beside the direction (bit 0).
+FROM_SERVER, CONTINUATION, NAMED_HERE = 2, 4, 8
+
 TRIES = 6
 """Payloads of a direction that are tried before a flow stays unknown; some servers greet, some clients pad."""
 
@@ -172,12 +175,11 @@ def _device(tables: Tables, view: Integers, source: bool, now: int) -> int:
 
 
 @inlined
-def _still(tables: Tables, view: Integers, device: int, source: bool) -> bool:
+def _still(devices: Integers, view: Integers, device: int, source: bool) -> bool:
     """True where the device that a flow remembers is the one in this packet."""
     if device < 0:
         # A receiver without an address on the link (cooked capture) may still be known from the other direction.
         return not (view[V_MACS] & (HAS_SOURCE if source else HAS_TARGET))
-    devices = tables.devices
     if view[V_MACS] & (HAS_SOURCE if source else HAS_TARGET):
         mac = view[V_SOURCE_MAC] if source else view[V_TARGET_MAC]
         return bool(devices[device, D_KIND] == BY_MAC and devices[device, D_LOW] == mac)
@@ -189,7 +191,7 @@ def _still(tables: Tables, view: Integers, device: int, source: bool) -> bool:
 
 
 @inlined
-def _flow(tables: Tables, view: Integers, now: int) -> tuple[int, int, int]:
+def _flow(tags: Integers, flows: Integers, counters: Integers, view: Integers, now: int) -> tuple[int, int, int]:
     """(row, direction, 1 where it is new). Direction 0 is from the end that sorts first."""
     sport, dport = int(view[V_SPORT]), int(view[V_DPORT])
     sh, sl = int(view[V_SOURCE_HIGH]), int(view[V_SOURCE_LOW])
@@ -205,8 +207,7 @@ def _flow(tables: Tables, view: Integers, now: int) -> tuple[int, int, int]:
     )
     state = mix(mix(mix(mix(mix(key, sl), tl), sh), th), 0x1B873593)
     tag = state | 1
-    base = (state >> 8) % (tables.flow_tags.shape[0] // WAYS) * WAYS
-    tags, flows = tables.flow_tags, tables.flows
+    base = ((state >> 8) & (tags.shape[0] // WAYS - 1)) * WAYS
     for way in range(base, base + WAYS):
         if (
             tags[way] == tag
@@ -225,7 +226,7 @@ def _flow(tables: Tables, view: Integers, now: int) -> tuple[int, int, int]:
         if flows[candidate, F_LAST] < flows[way, F_LAST]:
             way = candidate
     if tags[way] != 0:
-        tables.counters[C_FLOWS_EVICTED] += 1
+        counters[C_FLOWS_EVICTED] += 1
     tags[way] = tag
     flows[way, :] = 0
     flows[way, F_ADDRESS0] = sh
@@ -283,7 +284,7 @@ def absorb(
     ``selected`` is full. ``number`` is the number of the first record in the capture, from 0. ``deep`` 0 selects
     nothing, 1 what is new, 2 every payload of a recognised flow."""
     filled = 0
-    flows, devices, counters = tables.flows, tables.devices, tables.counters
+    flow_tags, flows, devices, counters = tables.flow_tags, tables.flows, tables.devices, tables.counters
     limit = selected.shape[0]
     for index in range(start, stop):
         if filled >= limit:
@@ -347,19 +348,18 @@ def absorb(
                             filled += 1
             continue
 
-        flow, direction, new = _flow(tables, view, now)
-        row = flows[flow]
+        flow, direction, new = _flow(flow_tags, flows, counters, view, now)
         if new:
             label = _transport_name(int(view[V_TRANSPORT]))
-            row[F_STATE] = label | (_first_client(view, direction) << CLIENT_SHIFT)
+            flows[flow, F_STATE] = label | (_first_client(view, direction) << CLIENT_SHIFT)
             tables.by_protocol[label] += 1
             counters[C_FLOWS] += 1
-        remembered = int(row[F_DEVICES])
+        remembered = int(flows[flow, F_DEVICES])
         ours, other = remembered & 0xFFFFFFFF, remembered >> 32
         if direction:
             ours, other = other, ours
         source, target = ours - 1, other - 1
-        if new or not _still(tables, view, source, True):
+        if new or not _still(devices, view, source, True):
             source = _device(tables, view, True, now)
             if source >= 0:
                 note_pair(
@@ -373,17 +373,17 @@ def absorb(
                     now,
                 )
             new = 2
-        if new or not _still(tables, view, target, False):
+        if new or not _still(devices, view, target, False):
             target = _device(tables, view, False, now)
             if new != 2:
                 new = 3
         if new:
             packed = ((target + 1) << 32) | (source + 1) if direction == 0 else ((source + 1) << 32) | (target + 1)
-            row[F_DEVICES] = packed
-            label = int(row[F_STATE]) & 0xFF
+            flows[flow, F_DEVICES] = packed
+            label = int(flows[flow, F_STATE]) & 0xFF
             if source >= 0:
                 _mark(tables, source, label, False)
-                if row[F_PACKETS] + row[F_PACKETS + 1] == 0:
+                if flows[flow, F_PACKETS] + flows[flow, F_PACKETS + 1] == 0:
                     devices[source, D_DIALOGUES] += 1
                     note_pair(
                         tables,
@@ -397,10 +397,10 @@ def absorb(
                     )
             if target >= 0 and label < _FIRST_TRANSPORT:
                 _mark(tables, target, label, False)
-        row[F_PACKETS + direction] += 1
-        row[F_BYTES + direction] += octets
-        if now > row[F_LAST]:
-            row[F_LAST] = now
+        flows[flow, F_PACKETS + direction] += 1
+        flows[flow, F_BYTES + direction] += octets
+        if now > flows[flow, F_LAST]:
+            flows[flow, F_LAST] = now
         if source >= 0:
             devices[source, D_SENT] += 1
             devices[source, D_BYTES_SENT] += octets
@@ -410,18 +410,19 @@ def absorb(
             devices[target, D_RECEIVED] += 1
             devices[target, D_BYTES_RECEIVED] += octets
         if view[V_FLAGS]:
-            row[F_STATE] |= int(view[V_FLAGS]) << (FLAGS_SHIFT + 8 * direction)
+            flows[flow, F_STATE] |= int(view[V_FLAGS]) << (FLAGS_SHIFT + 8 * direction)
 
         at, end = int(view[V_PAYLOAD]), int(view[V_END])
         transport = int(view[V_TRANSPORT])
         if at >= end or (transport != 6 and transport != 17):
             continue
-        payloads = (int(row[F_PAYLOADS]) >> (16 * direction)) & 0xFFFF
+        payloads = (int(flows[flow, F_PAYLOADS]) >> (16 * direction)) & 0xFFFF
         if payloads < 0xFFFF:
-            row[F_PAYLOADS] += 1 << (16 * direction)
-        protocol = int(row[F_STATE]) & 0xFF
-        client = (int(row[F_STATE]) >> CLIENT_SHIFT) & 3
+            flows[flow, F_PAYLOADS] += 1 << (16 * direction)
+        protocol = int(flows[flow, F_STATE]) & 0xFF
+        client = (int(flows[flow, F_STATE]) >> CLIENT_SHIFT) & 3
         from_server = client != 0 and direction != client - 1
+        named = 0
         if (protocol >= _FIRST_TRANSPORT or protocol == _COTP) and payloads < TRIES:
             if transport == 6:
                 found = recognise_tcp(buffer, at, end, int(view[V_SPORT]), int(view[V_DPORT]))
@@ -429,6 +430,7 @@ def absorb(
                 found = recognise_udp(buffer, at, end, int(view[V_SPORT]), int(view[V_DPORT]))
             if found and found != protocol:
                 relabel(tables, flow, found)
+                named = NAMED_HERE
                 protocol = found
                 if source >= 0:
                     _mark(tables, source, found, False)
@@ -445,38 +447,47 @@ def absorb(
             _serve(tables, view, source, protocol, octets, now)
         if deep == 0:
             continue
-        want = (int(row[F_WANT]) >> (8 * direction)) & 0xFF
-        chosen = deep == 2 or want > 0
-        if want > 0:
-            row[F_WANT] -= 1 << (8 * direction)
-        if not chosen and payloads < DEPTH[protocol] and source >= 0:
-            said = novelty(
-                buffer,
-                at,
-                end,
-                protocol,
-                source,
-                int(view[V_TARGET_LOW] if not from_server else view[V_SOURCE_LOW]),
-                int(view[V_DPORT] if not from_server else view[V_SPORT]),
-                1 if from_server else 0,
-            )
-            if first_time(tables, said):
-                if tables.budget[source, protocol] < BUDGET:
-                    tables.budget[source, protocol] += 1
-                    chosen = True
-                else:
-                    counters[C_LIMITED] += 1
+        marks = direction | (FROM_SERVER if from_server else 0)
+        want = (int(flows[flow, F_WANT]) >> (8 * direction)) & 0xFF
+        chosen = False
+        if begins(buffer, at, end, protocol) and source >= 0:
+            if deep == 2:
+                chosen = True
+            elif payloads < DEPTH[protocol]:
+                said = novelty(
+                    buffer,
+                    at,
+                    end,
+                    protocol,
+                    source,
+                    int(view[V_SOURCE_LOW] if from_server else view[V_TARGET_LOW]),
+                    int(view[V_SPORT] if from_server else view[V_DPORT]),
+                    1 if from_server else 0,
+                )
+                if first_time(tables, said):
+                    if tables.budget[source, protocol] < BUDGET:
+                        tables.budget[source, protocol] += 1
+                        chosen = True
+                    else:
+                        counters[C_LIMITED] += 1
         if chosen:
-            if want == 0 and transport == 6:
-                more = wanted_after(buffer, at, end, protocol)
-                row[F_WANT] |= min(more, CONTINUES) << (8 * direction)
+            more = wanted_after(buffer, at, end, protocol) if transport == 6 else 0
+            flows[flow, F_WANT] = (int(flows[flow, F_WANT]) & ~(0xFF << (8 * direction))) | (
+                min(more, CONTINUES) << (8 * direction)
+            )
+            marks |= named
+        elif want > 0:
+            flows[flow, F_WANT] -= 1 << (8 * direction)
+            chosen = True
+            marks |= CONTINUATION
+        if chosen:
             _select(
                 selected,
                 filled,
                 at,
                 end - at,
                 flow,
-                direction if not from_server else direction | 2,
+                marks,
                 protocol,
                 now,
                 source,

@@ -18,7 +18,7 @@ CONTINUES = 6
 
 _DEPTHS = {
     "dns": 64, "mdns": 65535, "llmnr": 64, "nbns": 64, "dhcp": 65535, "dhcpv6": 64, "ssdp": 65535, "ntp": 2, "snmp": 64,
-    "coap": 64, "quic": 2, "dtls": 4, "sip": 8, "bacnet": 65535, "enip": 64, "tplink-smarthome": 8, "tls": 4,
+    "coap": 64, "quic": 2, "dtls": 4, "sip": 8, "bacnet": 65535, "enip": 64, "tplink-smarthome": 8, "edimax-cloud": 8, "tls": 4,
     "http": 65535, "rtsp": 16, "ssh": 2, "ftp": 64, "telnet": 64, "smtp": 16, "pop3": 16, "imap": 16, "mqtt": 64,
     "amqp": 4, "modbus": 64, "dnp3": 64, "cotp": 4, "s7comm": 64, "s7comm-plus": 4, "iec104": 64,
 }  # fmt: skip
@@ -80,7 +80,8 @@ def novelty(
         state = mix(state, 1 if carries_authorization(buffer, at, end) else 0)
         return hash_octets(buffer, at, min(end, at + 40), state)
     if protocol == _SSDP:
-        return hash_octets(buffer, at, min(end, at + 160), state)
+        # What is announced (NT) often comes after long headers: a NOTIFY for each of ten services differs only there.
+        return hash_octets(buffer, at, min(end, at + 480), state)
     if protocol == _MODBUS:
         return hash_octets(buffer, min(at + 6, end), min(end, at + 8), mix(state, server))
     if protocol == _DNP3:

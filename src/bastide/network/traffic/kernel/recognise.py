@@ -23,7 +23,7 @@ _S7P, _IEC104, _OPCUA, _SMB = (
     int(Protocol.OPCUA),
     int(Protocol.SMB),
 )
-_XMPP = int(Protocol.XMPP)
+_XMPP, _EDIMAX = int(Protocol.XMPP), int(Protocol.EDIMAX)
 
 
 @compiled
@@ -249,6 +249,19 @@ def _snmp(buffer: Buffer, at: int, end: int) -> int:
 
 
 @compiled
+def _turned_param(buffer: Buffer, at: int, end: int) -> bool:
+    """``<param>`` whose first octet is ``<`` plus n, each later one turned right by n bits (Edimax's cloud protocol)."""
+    if end - at < 16:
+        return False
+    turn = int(buffer[at]) - 0x3C
+    word = 0
+    for index in range(at + 1, at + 7):
+        value = int(buffer[index])
+        word = (word << 8) | (((value << turn) | (value >> (8 - turn))) & 0xFF)
+    return word == 0x706172616D3E  # param>
+
+
+@compiled
 def recognise_udp(buffer: Buffer, at: int, end: int, sport: int, dport: int) -> int:
     """The protocol of a UDP payload, or 0."""
     size = end - at
@@ -301,6 +314,8 @@ def recognise_udp(buffer: Buffer, at: int, end: int, sport: int, dport: int) -> 
         return _ENIP
     if first == 0xD0 and buffer[at + 1] == 0xF2:
         return _TPLINK
+    if 0x3C <= first <= 0x43 and _turned_param(buffer, at, end):
+        return _EDIMAX
     if size >= 8 and (sport == 546 or sport == 547 or dport == 546 or dport == 547 or first <= 11):
         found = _dhcpv6(buffer, at, end)
         if found:
@@ -416,6 +431,17 @@ def dnp3_crc(buffer: Buffer, at: int, end: int) -> int:
     return crc ^ 0xFFFF
 
 
+@inlined
+def _ssl2(buffer: Buffer, at: int, end: int) -> bool:
+    """A hello of SSL 2, which may offer a later version (RFC 5246 E.2)."""
+    if end - at < 11 or buffer[at + 2] != 1:
+        return False
+    version = be16(buffer, at + 3)
+    size = ((octet(buffer, at) & 0x7F) << 8) | octet(buffer, at + 1)
+    challenge = be16(buffer, at + 9)
+    return (version == 2 or version >> 8 == 3) and size + 2 == end - at and 16 <= challenge <= 32
+
+
 @compiled
 def _tcp_binary(buffer: Buffer, at: int, end: int, sport: int, dport: int) -> int:
     """Protocols whose first octets are not text."""
@@ -426,9 +452,8 @@ def _tcp_binary(buffer: Buffer, at: int, end: int, sport: int, dport: int) -> in
             return _TLS
     if first == 0x15 and size == 7 and buffer[at + 1] == 3 and be16(buffer, at + 3) == 2 and buffer[at + 5] <= 2:
         return _TLS
-    if first & 0x80 and size >= 11 and buffer[at + 2] == 1 and (be16(buffer, at + 3) == 2 or buffer[at + 3] == 3):
-        if ((first & 0x7F) << 8 | octet(buffer, at + 1)) + 2 == size and be16(buffer, at + 9) in (16, 32):
-            return _TLS
+    if first & 0x80 and _ssl2(buffer, at, end):
+        return _TLS
     if first == 0xFF and size >= 3 and buffer[at + 1] >= 0xFB and buffer[at + 1] <= 0xFE and buffer[at + 2] < 64:
         return _TELNET
     if first == 0x10 or first == 0x20 or sport == 1883 or dport == 1883:
@@ -517,3 +542,36 @@ def recognise_tcp(buffer: Buffer, at: int, end: int, sport: int, dport: int) -> 
                 if be32(buffer, index) == 0x73747265 and be32(buffer, index + 4) == 0x616D3A73:
                     return _XMPP
     return _tcp_binary(buffer, at, end, sport, dport)
+
+
+@compiled
+def begins(buffer: Buffer, at: int, end: int, protocol: int) -> bool:
+    """True where a payload of a flow of this protocol may be the start of a message, not the middle of one."""
+    if end - at < 2:
+        return False
+    first = octet(buffer, at)
+    if protocol == _TLS:
+        if end - at < 6:
+            return False
+        if first == 0x16:
+            return bool(buffer[at + 1] == 3 and (buffer[at + 5] == 1 or buffer[at + 5] == 2))
+        return _ssl2(buffer, at, end)
+    if protocol == _HTTP or protocol == _RTSP:
+        return _method(buffer, at, end) == protocol
+    if protocol == _DNP3:
+        return bool(first == 5 and buffer[at + 1] == 0x64)
+    if protocol == _QUIC:
+        return first & 0xC0 == 0xC0
+    if protocol == _S7 or protocol == _S7P or protocol == _COTP:
+        return bool(first == 3 and buffer[at + 1] == 0)
+    if protocol == _IEC104:
+        return first == 0x68
+    if protocol == _SSH:
+        return end - at > 4 and be32(buffer, at) == 0x5353482D
+    if protocol == _ENIP:
+        return end - at >= 24 and _enip(buffer, at, end, False)
+    if protocol == _MODBUS:
+        return end - at >= 8 and be16(buffer, at + 2) == 0
+    if protocol == _AMQP:
+        return end - at >= 8 and be32(buffer, at) == 0x414D5150
+    return True

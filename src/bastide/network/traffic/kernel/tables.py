@@ -65,8 +65,9 @@ class Tables(NamedTuple):
     reasons: Integers
 
 
-def new_tables(*, flow_bits: int = 18, device_bits: int = 14, pair_bits: int = 17, seen_bits: int = 17) -> Tables:
-    """Empty tables for ``2**bits`` rows each. The defaults hold 262,144 flows and 16,384 devices in some 60 MB."""
+def new_tables(*, flow_bits: int = 19, device_bits: int = 14, pair_bits: int = 17, seen_bits: int = 17) -> Tables:
+    """Empty tables for ``2**bits`` rows each. The defaults hold 524,288 flows and 16,384
+    devices; what is unused takes no memory."""
     return Tables(
         flow_tags=np.zeros(1 << flow_bits, np.int64),
         flows=np.zeros((1 << flow_bits, FLOW_COLUMNS), np.int64),
@@ -99,7 +100,7 @@ def device_row(tables: Tables, kind: int, high: int, low: int, now: int) -> int:
     """The row of a device, made where it is new."""
     state = mix(mix(mix(kind, high), low), 0x2545F491)
     tag = state | 1
-    base = (state >> 8) % (tables.device_tags.shape[0] // WAYS) * WAYS
+    base = ((state >> 8) & (tables.device_tags.shape[0] // WAYS - 1)) * WAYS
     devices = tables.devices
     for way in range(base, base + WAYS):
         if (
@@ -129,7 +130,7 @@ def note_pair(tables: Tables, kind: int, device: int, high: int, low: int, extra
     owner = (kind << KIND_SHIFT) | device
     state = mix(mix(mix(owner, high), low), extra)
     tag = state | 1
-    base = (state >> 8) % (tables.pair_tags.shape[0] // WAYS) * WAYS
+    base = ((state >> 8) & (tables.pair_tags.shape[0] // WAYS - 1)) * WAYS
     pairs = tables.pairs
     for way in range(base, base + WAYS):
         if (
@@ -161,7 +162,7 @@ def note_pair(tables: Tables, kind: int, device: int, high: int, low: int, extra
 def first_time(tables: Tables, state: int) -> bool:
     """True where this hash was not seen lately. Forgets by overwriting; a false True costs one more dissection."""
     tag = state | 1
-    slot = (state >> 7) % (tables.seen.shape[0] // 2) * 2
+    slot = ((state >> 7) & (tables.seen.shape[0] // 2 - 1)) * 2
     if tables.seen[slot] == tag or tables.seen[slot + 1] == tag:
         return False
     tables.seen[slot + 1] = tables.seen[slot]
