@@ -16,7 +16,8 @@ from bastide.core.audit import Record
 from bastide.ports.platform.catalogue import CatalogueReads
 from bastide.ports.platform.stores import Stores
 from bastide.ports.platform.units import UnitsOfWork
-from bastide.testing import FakeClock, MemoryState, SequentialIds
+from bastide.testing import FakeClock, MemorySigner, MemoryState, SequentialIds
+from tests.ports.ledgers import Ledger, ledger_over
 from tests.ports.postgresql import Cluster, cluster
 
 _number = itertools.count()
@@ -105,3 +106,11 @@ async def state(
     stores = SQLStores(database)
     yield State(SQLUnitsOfWork(database, clock, ids), stores, stores.catalogue, database.on_committed)
     await database.close()
+
+
+@pytest.fixture
+async def ledger(database: Database, ids: SequentialIds, clock: FakeClock) -> AsyncIterator[Ledger]:
+    """An empty ledger."""
+    made = ledger_over(database, MemorySigner(clock), ids, clock)
+    yield made
+    await made.tree.close()

@@ -2,17 +2,13 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from bastide.adapters.sql.database import Database
-from bastide.adapters.sql.ledger_reads import LedgerReads
 from bastide.adapters.sql.ledger_tree import SQLLedgerTree
-from bastide.adapters.sql.units import SQLUnitsOfWork
 from bastide.core.audit import Checkpoint, Personal
 from bastide.core.error import Conflict, NotFound, Refused, Unavailable
 from bastide.core.ids import RecordId
@@ -21,61 +17,10 @@ from bastide.flows.sequence_ledger import DatabaseSetBack, Sequencer, refuse_rol
 from bastide.governance.audit.record import ERASED
 from bastide.testing import FakeClock, MemorySigner, SequentialIds
 from bastide.wire.checkpoint import open_checkpoint
-from bastide.wire.note import VerifierKey
 from tests.domain.governance.audit import reference
 from tests.ports import values
+from tests.ports.ledgers import ORIGIN, Ledger, ledger_over
 from tests.ports.values import A
-
-ORIGIN = "bastide/test"
-
-
-@dataclass(slots=True)
-class Ledger:
-    """A ledger with everything around it."""
-
-    database: Database
-    units: SQLUnitsOfWork
-    reads: LedgerReads
-    tree: SQLLedgerTree
-    signer: MemorySigner
-    sequencer: Sequencer
-
-    @property
-    def key(self) -> VerifierKey:
-        return VerifierKey(ORIGIN, self.signer.checkpoint_key.public_key().public_bytes_raw())
-
-    async def write(self, count: int, kind: str = "test:made", subject: str = "device:d-1") -> list[RecordId]:
-        async with self.units("test") as work:
-            return [work.ledger.record(kind, subject, {"number": number}) for number in range(count)]
-
-    async def integrate(self) -> None:
-        while await self.sequencer.integrate() is not None:
-            pass
-
-    async def bodies(self) -> list[bytes]:
-        rows = await self.database.read(
-            lambda connection: connection.execute(text("SELECT body FROM ledger_records ORDER BY position")).all()
-        )
-        return [bytes(row.body) for row in rows]
-
-
-def _ledger(database: Database, signer: MemorySigner, ids: SequentialIds, clock: FakeClock) -> Ledger:
-    reads, tree = LedgerReads(database), SQLLedgerTree(database)
-    return Ledger(
-        database,
-        SQLUnitsOfWork(database, clock, ids),
-        reads,
-        tree,
-        signer,
-        Sequencer(tree, signer, ORIGIN, reads.announce),
-    )
-
-
-@pytest.fixture
-async def ledger(database: Database, ids: SequentialIds, clock: FakeClock) -> AsyncIterator[Ledger]:
-    made = _ledger(database, MemorySigner(clock), ids, clock)
-    yield made
-    await made.tree.close()
 
 
 async def test_the_root_is_that_of_the_rfc_over_the_stored_bytes(ledger: Ledger) -> None:
@@ -127,7 +72,7 @@ async def test_two_controllers_on_one_database_leave_no_gap(
     if ledger.database.dialect == "sqlite":
         pytest.skip("SQLite is for one controller")
     other = Database.open(ledger.database.engine.url.render_as_string(hide_password=False))
-    second = _ledger(other, ledger.signer, SequentialIds("other"), clock)
+    second = ledger_over(other, ledger.signer, SequentialIds("other"), clock)
     try:
         await asyncio.gather(*(each.write(3) for each in (ledger, second) for _ in range(40)))
         assert (await ledger.tree.state()).recorded == 240
@@ -268,7 +213,7 @@ async def test_yesterdays_copy_of_the_database_is_refused(
     async def day(path: Path, records: int) -> None:
         database = Database.open(f"sqlite:///{path}")
         try:
-            ledger = _ledger(database, signer, ids, clock)
+            ledger = ledger_over(database, signer, ids, clock)
             await refuse_rollback(ledger.tree, signer, ORIGIN)
             await ledger.write(records)
             await ledger.integrate()
@@ -285,7 +230,7 @@ async def test_yesterdays_copy_of_the_database_is_refused(
     # Written on until it is long enough again, it is still not the ledger that was signed.
     database = Database.open(f"sqlite:///{yesterday}")
     try:
-        forked = _ledger(database, signer, SequentialIds("fork"), clock)
+        forked = ledger_over(database, signer, SequentialIds("fork"), clock)
         await forked.write(40)
         with pytest.raises(DatabaseSetBack, match="not those that the signer signed"):
             await refuse_rollback(forked.tree, signer, ORIGIN)

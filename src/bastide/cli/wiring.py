@@ -1,13 +1,20 @@
 """The adapters that commands use directly."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bastide.adapters.datadir.layout import DataDirectory, open_directory
+from bastide.core.error import NotFound
+from bastide.governance.audit.reconcile import Journal, reconcile
+from bastide.governance.audit.verdict import Verdict
+from bastide.wire.checkpoint import open_checkpoint
+from bastide.wire.journal import JournalDamaged
+from bastide.wire.note import VerifierKey
 
-__all__ = ["DataDirectory", "open_directory", "parse_captures"]
+__all__ = ["DataDirectory", "audit_ledger", "exported_bundle", "open_directory", "parse_captures"]
 
 
 def parse_captures(
@@ -26,3 +33,41 @@ def parse_captures(
     finally:
         for _, descriptor in opened:
             os.close(descriptor)
+
+
+def audit_ledger(database_url: str, key: VerifierKey, journal: Path | None) -> Verdict:
+    """The whole ledger recomputed from the tables, and held against the signer's journal where its folder is given."""
+    from bastide.adapters.datadir.journal import journal_entries
+    from bastide.adapters.sql.ledger_audit import audit_tables, opened_for_audit
+
+    def read() -> Journal:
+        return Journal.of(journal_entries(journal)) if journal is not None else Journal()
+
+    damage: JournalDamaged | None = None
+    try:
+        before = read()
+    except JournalDamaged as damaged:
+        before, damage = Journal(), damaged
+    with opened_for_audit(database_url) as connection:
+        audit = audit_tables(connection, key, before)
+    verdict = audit.finish()
+    if damage is not None:
+        verdict.found("journal", damage.sentence)
+    elif journal is None:
+        verdict.notices.append("The ledger was not held against a signer's journal: name its folder with --journal.")
+    else:
+        reconcile(verdict, audit.signing, before, read())
+    return verdict
+
+
+@contextmanager
+def exported_bundle(database_url: str, key: VerifierKey, selection: str, show: bool) -> Iterator[Iterator[bytes]]:
+    """The lines of a bundle under the newest checkpoint."""
+    from bastide.adapters.sql.ledger_audit import exported_lines, opened_for_audit
+    from bastide.adapters.sql.ledger_reads import latest_checkpoint
+
+    with opened_for_audit(database_url) as connection:
+        newest = latest_checkpoint(connection)
+        if newest is None:
+            raise NotFound("The ledger has no signed checkpoint yet: start Bastide once, then export.")
+        yield exported_lines(connection, open_checkpoint(newest.note, key), selection, show)
