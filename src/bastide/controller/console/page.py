@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -129,22 +130,23 @@ class Pages:
             "sentence": _sentence,
             "lasting": words.lasting,
             "browser": words.browser,
+            "observed": words.observed,
             "day_before": lambda moment: moment - timedelta(hours=23, minutes=59),
         }
 
     async def show(
-        self, request: Request, template: str, room: str = "", *, status: int = 200, **matter: Any
+        self, request: Request, template: str, room: str = "", *, status: int = 200, whole: bool = False, **matter: Any
     ) -> HTMLResponse:
         """The page as an answer. ``matter`` is what the template shows."""
         principal: Principal | None = getattr(request.state, "principal", None)
         deps = deps_of(request)
         # A part of a page (asked for by htmx) does not show the rooms.
-        whole = "HX-Request" not in request.headers or "HX-Boosted" in request.headers
+        whole = whole or "HX-Request" not in request.headers
         counts = await deps.governing.stores.devices.count_by_standing(principal.scope) if principal and whole else {}
         theme = request.cookies.get(THEME_COOKIE, "")
         page = Page(
             now=deps.clock.now(),
-            room=room,
+            room=room or _room_of(request.headers.get("HX-Current-URL", "")),
             principal=principal,
             csrf=csrf_of(request) if principal else "",
             theme=theme if theme in ("dark", "light") else "",
@@ -163,3 +165,10 @@ class Pages:
 def _sentence(text: str) -> str:
     """The first letter capital, the rest untouched."""
     return text[:1].upper() + text[1:]
+
+
+def _room_of(address: str) -> str:
+    """The room that a page is in, by the address that htmx says it is at."""
+    path = urlsplit(address).path
+    inside = [room for _, room in ROOMS if path == room.href or (room.href != "/" and path.startswith(room.href + "/"))]
+    return inside[0].key if inside else ""

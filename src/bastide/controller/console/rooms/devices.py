@@ -60,10 +60,9 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
         return await pages.show(request, "device_rows.html", found={"rows": rows, "next_after": ""}, more="")
 
     @routes.get("/devices/{device}", needs=Permission.FLEET_READ)
-    async def one_device(request: Request, asking: Asking, deps: Using, device: str, range: str = "1h") -> Response:
-        span = range if range in RANGES else "1h"
+    async def one_device(request: Request, asking: Asking, deps: Using, device: str, range: str = "") -> Response:
         shown = await device_page(
-            deps.governing.stores, deps.ledger, deps.samples, _id(device), reader(deps, asking), deps.clock.now(), span
+            deps.governing.stores, deps.ledger, deps.samples, _id(device), reader(deps, asking), deps.clock.now(), range
         )
         if shown is None:
             raise _nowhere(device)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -56,7 +56,7 @@ SECTIONS: Sequence[tuple[Permission, Section]] = (
 
 
 def add(routes: Routes, pages: Pages, certificates: Certificates) -> None:
-    async def show(request: Request, asking: Principal, section: str, status: int = 200, **matter: object) -> Response:
+    async def show(request: Request, asking: Principal, section: str, status: int = 200, **matter: Any) -> Response:
         matter.setdefault("error", "")
         sections = [each for permission, each in SECTIONS if asking.may(permission)]
         return await pages.show(

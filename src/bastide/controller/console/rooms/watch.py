@@ -14,3 +14,8 @@ def add(routes: Routes, pages: Pages) -> None:
     async def watch_page(request: Request, asking: Asking, deps: Using) -> Response:
         found = await watch(deps.governing.stores, deps.ledger, reader(deps, asking), deps.clock.now())
         return await pages.show(request, "watch.html", "watch", watch=found)
+
+    @routes.get("/rooms", needs=Permission.FLEET_READ)
+    async def rooms(request: Request) -> Response:
+        """The list of rooms with its count, for a page that is open."""
+        return await pages.show(request, "rooms.html", "", whole=True)

@@ -7,7 +7,7 @@
 
   // Times ---------------------------------------------------------------------------------------------------------
   const lasting = (seconds) => seconds < 60 ? `${Math.floor(seconds)} s` : seconds < 3600 ? `${Math.floor(seconds / 60)} min`
-    : seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} days`;
+    : seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : seconds < 63072000 ? `${Math.floor(seconds / 86400)} days` : `${Math.floor(seconds / 31557600)} years`;
   // The server's clock is the one that the times were taken with; a browser's may be minutes off.
   let drift = 0;
   const tell = (time) => {
@@ -63,7 +63,7 @@
       });
   };
   const touch = (region) => { const state = waiting.get(region); if (state === "asked" || state === "again") waiting.set(region, "again"); else refresh(region); };
-  const about = (subject) => $$("[data-live]").filter((each) => each.dataset.live === "*" || each.dataset.live === subject);
+  const about = ({ subject, kind }) => $$("[data-live]").filter((each) => (each.dataset.live === "*" || each.dataset.live === subject) && (!each.dataset.kind || kind === each.dataset.kind));
 
   const rows = new Set();
   let rowTimer;
@@ -119,13 +119,13 @@
     source.addEventListener("ended", () => { source.close(); location.assign("/sign-in"); });
     source.addEventListener("record", (message) => {
       const event = JSON.parse(message.data);
-      about(event.subject).forEach(touch);
+      about(event).forEach(touch);
       if (event.subject.startsWith("device:")) {
         const id = event.subject.slice(7);
         if (document.getElementById("row-" + id)) { rows.add(id); rowTimer ??= setTimeout(refreshRows, 150); }
       }
       newLines(event);
-      if (event.text && !$(`[data-live="${CSS.escape(event.subject)}"]`)) say(event.text, event.href);
+      if (event.text && !$("#watch") && !$(`[data-live="${CSS.escape(event.subject)}"]`)) say(event.text, event.href);
     });
     addEventListener("pagehide", () => source.close());
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

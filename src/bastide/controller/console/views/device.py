@@ -21,6 +21,7 @@ from bastide.ports.platform.samples import Samples
 from bastide.ports.platform.stores import Stores
 
 RANGES: Mapping[str, timedelta] = {
+    "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
     "6h": timedelta(hours=6),
     "24h": timedelta(hours=24),
@@ -106,7 +107,9 @@ async def device_page(
     posture = await stores.evidence.about(found)
     reasons = await _reasons(stores, found, decision, recorded, reader)
     cited = {shown.fact.id for reason in reasons for shown in reason.evidence}
-    since = now - RANGES[span]
+    span = span if span in RANGES else _span(now - found.created_at)
+    # A device that is younger than the span is drawn from when it became known.
+    since = max(now - RANGES[span], found.created_at)
     fields = await samples.fields(device, since)
     charts = [await _chart(samples, device, name, since, now) for name in fields[: CHARTS * 2]]
     drawn = [chart for chart in charts if chart is not None]
@@ -129,6 +132,11 @@ async def device_page(
         messages=await samples.count(device, since),
         range=span,
     )
+
+
+def _span(age: timedelta) -> str:
+    """What is shown first: an hour, or less of a device that is not that old."""
+    return "15m" if age < timedelta(minutes=30) else "1h"
 
 
 async def _chart(samples: Samples, device: DeviceId, field: str, since: datetime, now: datetime) -> Charted | None:

@@ -21,6 +21,9 @@ from bastide.ports.platform.stores import Scope, Stores
 _PERSON = re.compile(r"person:(p-[a-z2-7]{20})")
 
 
+_SYSTEM = {"": "Bastide", "evidence": "the evidence worker", "access": "the door", "test": "a test"}
+
+
 class Reader:
     """One per page that is made."""
 
@@ -63,9 +66,10 @@ class Reader:
         if kind == "person":
             return "you" if name == self._asking.person else await self._person(name)
         return {
-            "system": f"the {name.replace('-', ' ')}" if name else "Bastide",
+            "system": _SYSTEM.get(name) or f"the {name.replace('-', ' ')}",
             "device": "the device itself",
             "token": "an API token",
+            "claim": "whoever holds the claim",
         }.get(kind) or who
 
     async def text(self, sentence: str) -> str:

@@ -1,17 +1,17 @@
 """The Watch: is anything wrong, what changed, what first, can I prove it. The first screen answers without a click."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bastide.controller.console.views.charts import Line, Segment, line, standing_bar
 from bastide.controller.console.views.reader import Reader
-from bastide.controller.console.views.words import Said, counted, in_words, lasting
+from bastide.controller.console.views.words import Said, counted, in_words, lasting, together
 from bastide.core.audit import Checkpoint, Record
 from bastide.core.decision import Decision
 from bastide.core.device import Device
 from bastide.core.finding import Finding, Severity
+from bastide.core.ids import DeviceId
 from bastide.core.plan import Plan
 from bastide.core.standing import Standing
 from bastide.ports.platform.ledger import Ledger
@@ -20,13 +20,26 @@ from bastide.ports.platform.stores import DeviceFilter, Stores
 DAY = timedelta(hours=24)
 # What is read for the last day. A busier day is shown from where these many end, and the page says since when.
 DECISIONS = 2000
-RECORDS = 500
-NEEDS = 50
+ENFORCED = 400
+YOUNG = 300
+CHANGES = 80
+NEEDS = 20
 FEED = 10
 
 _CONSEQUENCE = {Standing.QUARANTINED: 3, Standing.PENDING: 2, Standing.UNKNOWN: 1, Standing.RESTRICTED: 1}
-# What happens all the time and is no news by itself.
-_NOT_NEWS = ("enforcement:", "evidence:", "signing:", "ledger:", "access:session", "access:link")
+# What a person would call a change: standings that moved, and what people did. Sessions, claims and evidence are no news.
+_NEWS = (
+    "decision:standing:changed",
+    "operator:",
+    "policy:",
+    "profile:",
+    "access:person",
+    "access:token",
+    "access:passkey",
+)
+# A fleet that is younger than a day is drawn from when it began, at least this wide.
+_NARROWEST = timedelta(minutes=10)
+_BEFORE_SERVICE = (Standing.PENDING, Standing.UNKNOWN)
 _RECOMMENDED = {
     Standing.QUARANTINED: "Look at the evidence",
     Standing.PENDING: "Admit or refuse it",
@@ -53,7 +66,7 @@ class OwnWork:
     decided: int
     lowered: int
     restored: int
-    plans: int
+    enforced: int
     median: str
     slowest: str
 
@@ -86,7 +99,8 @@ async def watch(stores: Stores, ledger: Ledger, reader: Reader, now: datetime) -
         for finding in await stores.findings.open(None, 200)
         if finding.severity.rank >= Severity.MEDIUM.rank and await reader.sees(finding.subject.id)
     ]
-    needs = [await _need(stores, reader, device, findings) for device in waiting]
+    gravest = sorted(waiting, key=lambda device: -_CONSEQUENCE[device.standing])[:NEEDS]
+    needs = [await _need(stores, reader, device, findings) for device in gravest]
     about = {device.id for device in waiting}
     for finding in findings:
         device = await reader.device(finding.subject.id)
@@ -94,12 +108,18 @@ async def watch(stores: Stores, ledger: Ledger, reader: Reader, now: datetime) -
             about.add(device.id)
             needs.append(await _need(stores, reader, device, findings))
     needs.sort(key=_order)
-    decisions = [
-        each for each in await stores.decisions.history(None, now - DAY, DECISIONS) if await reader.sees(each.device)
-    ]
-    records = await reader.visible(await ledger.recent(RECORDS))
+    history = await stores.decisions.history(None, now - DAY, DECISIONS)
+    decisions = [each for each in history if await reader.sees(each.device)]
+    enforced = await reader.visible(await ledger.recent(ENFORCED, "enforcement:plan"))
+    newest = await reader.visible(await ledger.recent(20))
+    young = list(dict.fromkeys(each.device for each in decisions if each.previous in _BEFORE_SERVICE))[:YOUNG]
+    births = {id: found.created_at for id in young if (found := await reader.device(id))}
+    births |= {device.id: device.created_at for device in waiting}
+    since = max(now - DAY, decisions[-1].at) if len(history) == DECISIONS else now - DAY
+    if total and len(births) >= total:
+        since = min(max(since, min(births.values())), now - _NARROWEST)
+    work = open_work(decisions, counts, births, since, now)
     in_all = max(len(needs), sum(counts.get(standing, 0) for standing in _CONSEQUENCE))
-    since = max(now - DAY, decisions[-1].at) if len(decisions) == DECISIONS else now - DAY
     return Watch(
         headline=_headline(in_all, counts, total),
         detail=_detail(
@@ -110,35 +130,53 @@ async def watch(stores: Stores, ledger: Ledger, reader: Reader, now: datetime) -
         counts=counts,
         total=total,
         bar=standing_bar(counts),
-        changed=await changes(records, reader),
-        own=own_work(decisions, [each for each in records if each.at > now - DAY]),
-        trend=line(
-            open_work(decisions, counts, since, now), since, now, width=328, height=96, steps=True, floor_at=0.0
-        ),
+        changed=await changes(ledger, reader),
+        own=own_work(decisions, [each for each in enforced if each.at > now - DAY]),
+        trend=line(work, since, now, width=328, height=96, steps=True, floor_at=0.0),
         trend_since=since,
         checkpoint=await ledger.checkpoint(),
-        newest=records[0].id if records else "",
+        newest=newest[0].id if newest else "",
     )
 
 
-async def changes(records: Sequence[Record], reader: Reader) -> tuple[Said, ...]:
-    """The newest things that a person would call a change: standings that moved and acts of people."""
-    return await reader.lines([record for record in records if _is_change(record)][:FEED])
+async def changes(ledger: Ledger, reader: Reader) -> tuple[Said, ...]:
+    """The newest things that a person would call a change."""
+    found: list[Record] = []
+    for kind in _NEWS:
+        found += await reader.visible(await ledger.recent(CHANGES, kind))
+    found.sort(key=lambda record: record.at, reverse=True)
+    return together(await reader.lines(found[:CHANGES]))[:FEED]
 
 
 def open_work(
-    decisions: Sequence[Decision], counts: Mapping[Standing, int], since: datetime, now: datetime
+    decisions: Sequence[Decision],
+    counts: Mapping[Standing, int],
+    births: Mapping[DeviceId, datetime],
+    since: datetime,
+    now: datetime,
 ) -> list[tuple[datetime, float]]:
-    """How many devices were not trusted over time: the count of now, taken back decision by decision."""
+    """How many devices were not trusted over time: the count of now, taken back decision by decision.
+
+    ``births`` are when devices became known: before that, one is not open work.
+    """
+    changes = [(each.at, _open(each.standing) - _open(each.previous)) for each in decisions]
+    first: dict[DeviceId, Decision] = {}
+    for each in sorted(decisions, key=lambda decision: decision.at, reverse=True):
+        first[each.device] = each
+    # A device without a decision has stood where it stands since it became known.
+    changes += [(at, _open(first[id].previous) if id in first else 1) for id, at in births.items()]
     level = sum(counts.get(standing, 0) for standing in _CONSEQUENCE)
     points = [(now, float(level))]
-    for decision in sorted(decisions, key=lambda each: each.at, reverse=True):
-        before = level - (decision.standing in _CONSEQUENCE) + (decision.previous in _CONSEQUENCE)
-        if before != level and decision.at >= since:
-            points.append((decision.at, float(level)))
-            level = max(before, 0)
+    for at, by in sorted(changes, reverse=True):
+        if by and at >= since:
+            points.append((at, float(level)))
+            level = max(level - by, 0)
     points.append((since, float(level)))
     return points[::-1]
+
+
+def _open(standing: Standing) -> int:
+    return int(standing in _CONSEQUENCE)
 
 
 def own_work(decisions: Sequence[Decision], records: Sequence[Record]) -> OwnWork:
@@ -157,16 +195,10 @@ def own_work(decisions: Sequence[Decision], records: Sequence[Record]) -> OwnWor
         decided=len(decisions),
         lowered=sum(each.standing.rank < each.previous.rank for each in moved),
         restored=sum(each.standing.rank > each.previous.rank for each in moved),
-        plans=Counter(each.kind for each in records)["enforcement:plan:intended"],
+        enforced=len(took),
         median=lasting(took[len(took) // 2]) if took else "",
         slowest=lasting(took[-1]) if took else "",
     )
-
-
-def _is_change(record: Record) -> bool:
-    if "previous" in record.body:
-        return record.body.get("standing") != record.body.get("previous")
-    return not record.kind.startswith(_NOT_NEWS)
 
 
 async def _need(stores: Stores, reader: Reader, device: Device, findings: Sequence[Finding]) -> Need:

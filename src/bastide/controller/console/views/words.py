@@ -4,6 +4,7 @@ Console, CLI and API use the same words. A kind of record that nobody described 
 own name.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -64,7 +65,9 @@ def lasting(span: timedelta) -> str:
         return f"{seconds // 60:.0f} min"
     if seconds < 48 * 3600:
         return f"{seconds // 3600:.0f} h"
-    return f"{seconds // 86400:.0f} days"
+    if seconds < 730 * 86400:
+        return f"{seconds // 86400:.0f} days"
+    return f"{seconds // (365.25 * 86400):.0f} years"
 
 
 def exact(moment: datetime | None) -> str:
@@ -156,6 +159,7 @@ class Said:
     actor: str
     by_person: bool
     times: int = 1
+    others: int = 0
 
 
 # What a kind of record says after the subject's name, and its tone. ``{…}`` are fields of the body; where one is missing,
@@ -164,7 +168,6 @@ _SAID: Mapping[str, tuple[str, str]] = {
     "enforcement:plan:intended": ("gets a new plan;; ({generation}) for standing {standing}", ""),
     "enforcement:plan:applied": ("is held to its plan;; {generation} at the {point} point: {holds}", ""),
     "enforcement:plan:failed": ("is not held yet;; at the {point}: {error}", "restricted"),
-    "evidence:observed": ("showed something new;;: {kind}, seen by {source}", ""),
     "inventory:device:seen": ("was seen for the first time;;, by {source}", "act"),
     "enrolment:claim:created": ("A claim was made;; for a device of class {class}", "act"),
     "enrolment:claim:revoked": ("A claim was revoked", "act"),
@@ -192,15 +195,36 @@ _SAID: Mapping[str, tuple[str, str]] = {
     "policy:document:applied": ("A new policy is in force;;: {reason}", "act"),
     "policy:waiver:granted": ("Rule {rule} is waived;; until {ends_at}: {reason}", "act"),
     "policy:waiver:ended": ("A waiver was ended;;: {reason}", "act"),
-    "profile:document:stored": ("A profile was stored", "act"),
-    "class:registered": ("A device class was registered;; with the profile {profile}", "act"),
+    "profile:document:stored": ("Profile {it} was stored", "act"),
+    "class:registered": ("Device class {it} was registered;; with the profile {profile}", "act"),
+}
+
+
+_OBSERVED: Mapping[str, str] = {
+    "broker.publish.denied": "tried to publish where it may not",
+    "broker.subscribe.denied": "tried to listen where it may not",
+    "broker.connect.refused": "was refused a connection",
+    "ingest.payload.malformed": "sent what cannot be read",
+    "ingest.payload.oversized": "sent a message that is too large",
+    "ingest.field.undeclared": "sent a field that its profile does not declare",
+    "ingest.channel.undeclared": "used a channel that its profile does not declare",
+    "ingest.rate.exceeded": "sent more than its profile allows",
+    "identity.enrolled": "proved its identity and enrolled",
+    "identity.renewed": "renewed its certificate",
+    "identity.cloned": "used one identity in two places at once",
+    "identity.claim.reused": "shared its claim with another key",
+    "operator.quarantine": "was put in quarantine by a person",
+    "operator.release": "was released by a person",
+    "operator.break-glass": "was given another standing by break-glass",
+    "traffic.telnet": "spoke Telnet, where passwords travel in the clear",
+    "traffic.cleartext-credentials": "sent credentials in the clear",
 }
 
 
 def said(record: Record, body: Mapping[str, Recorded], name: str, actor: str) -> Said:
     """The record in words. ``body`` is as the reader may see it, ``name`` that of the device or person it is about."""
     subject, _, id = record.subject.partition(":")
-    text, tone = _text(record.kind, body)
+    text, tone = _text(record.kind, {"it": id, **body})
     person = isinstance(record.actor, Personal) or record.actor.startswith(("person:", "token:"))
     return Said(
         record=record.id,
@@ -232,12 +256,33 @@ def gathered(lines: Sequence[Said]) -> tuple[Said, ...]:
     return tuple(found)
 
 
+def together(lines: Sequence[Said]) -> tuple[Said, ...]:
+    """Devices to which the same happened one after the other as one line, under the newest one's name."""
+    found: list[Said] = []
+    for line in lines:
+        if found and (found[-1].kind, found[-1].text) == (line.kind, line.text):
+            elsewhere = bool(line.device) and line.device != found[-1].device
+            found[-1] = replace(found[-1], others=found[-1].others + elsewhere, times=found[-1].times + (not elsewhere))
+        else:
+            found.append(line)
+    return tuple(found)
+
+
 def standing_of(value: Recorded) -> str:
     """The standing that a recorded field names, or nothing."""
     return str(value) if value in list(Standing) else ""
 
 
+def observed(kind: str, count: int = 1) -> str:
+    """What a kind of evidence says of a device, after its name; an unknown kind is said as it is."""
+    said = _OBSERVED.get(kind) or f"showed {kind}"
+    return f"{said}, {counted(count, 'time')}" if count > 1 else said
+
+
 def _text(kind: str, body: Mapping[str, Recorded]) -> tuple[str, str]:
+    if kind == "evidence:observed":
+        count = body.get("count")
+        return observed(str(body.get("kind")), count if isinstance(count, int) else 1) + ".", ""
     changed, before = standing_of(body.get("standing")), standing_of(body.get("previous"))
     if changed and before:
         because = str(body.get("because") or "").rstrip(".")
@@ -255,7 +300,20 @@ def _text(kind: str, body: Mapping[str, Recorded]) -> tuple[str, str]:
 def _filled(pattern: str, body: Mapping[str, Recorded]) -> str:
     """The pattern with the body's values; empty where one is missing or may not be seen."""
     try:
-        text = pattern.format(**{name: str(value) for name, value in body.items() if value != HIDDEN})
+        text = pattern.format(**{name: _in_text(value) for name, value in body.items() if value != HIDDEN})
     except (KeyError, IndexError, ValueError):
         return ""
     return text.rstrip(".") + "."
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+
+
+def _in_text(value: Recorded) -> str:
+    """A recorded value inside a sentence; times as people read them."""
+    if isinstance(value, str) and _MOMENT.match(value):
+        try:
+            return exact(datetime.fromisoformat(value))
+        except ValueError:
+            return value
+    return str(value)
