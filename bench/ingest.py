@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import nats
 
-from bench._machine import facts
 from bastide.network.profile.document import parse_profile
+from bench._fleet import cpu_of
+from bench._machine import facts
 from tests.broker.house import Enrolled, House, free_port, nats_server, opened, until
 
 TARGET = 15_000
@@ -77,13 +78,6 @@ class Run:
         return min(self.rates[1:-1] or self.rates, default=0.0)
 
 
-def cpu_of(process: subprocess.Popen[bytes] | None) -> float:
-    """Processor seconds that a process has used."""
-    assert process is not None
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
 async def load(port: int, authority: Path, devices: Sequence[Enrolled], seconds: float, window: int, at: Path) -> Run:
     listed = at / "devices.json"
     listed.write_text(json.dumps([[one.id, str(one.certificate), str(one.key)] for one in devices]))
@@ -117,14 +111,17 @@ server_name: bare
 listen: "127.0.0.1:{clients}"
 jetstream {{ store_dir: "{store}", sync_interval: always }}
 mqtt {{ listen: "127.0.0.1:{mqtt}", max_ack_pending: 1024
-  tls {{ cert_file: "{tls / "nats.pem"}", key_file: "{tls / "nats.key"}", ca_file: "{authorities}", verify: true, timeout: 60 }} }}
+  tls {{ cert_file: "{tls / "nats.pem"}", key_file: "{tls / "nats.key"}",
+         ca_file: "{authorities}", verify: true, timeout: 60 }} }}
 authorization {{ timeout: 60 }}
 """)
     process = subprocess.Popen([nats_server(), "-c", str(config)], stderr=subprocess.DEVNULL)
     try:
         client = await nats.connect(f"nats://127.0.0.1:{clients}", max_reconnect_attempts=50, reconnect_time_wait=0.1)
         jetstream = client.jetstream()
-        await jetstream.add_stream(name="$MQTT_msgs", subjects=["$MQTT.msgs.>"], retention="interest", allow_msg_ttl=True)
+        await jetstream.add_stream(
+            name="$MQTT_msgs", subjects=["$MQTT.msgs.>"], retention="interest", allow_msg_ttl=True
+        )
         await jetstream.add_consumer("$MQTT_msgs", durable_name="keep", ack_policy="explicit")
         run = await load(mqtt, house.directory.trust / "root.pem", devices, seconds, window, at)
         await client.close()
@@ -167,11 +164,11 @@ async def main(arguments: argparse.Namespace) -> None:
                 f"bare nats-server: {peer.rate:,.0f} messages/s acknowledged (one stream, one fsync each), "
                 f"window p50 {peer.p50 * 1000:.0f} ms, p99 {peer.p99 * 1000:.0f} ms"
             )
-            cpu = {name: cpu_of(process) for name, process in _processes(house)}
+            cpu = {name: cpu_of(process.pid) for name, process in _processes(house)}
             ours = await load(
                 house.mqtt_port, house.directory.trust / "root.pem", devices, seconds, arguments.window, at
             )
-            used = {name: (cpu_of(process) - cpu[name]) / ours.seconds for name, process in _processes(house)}
+            used = {name: (cpu_of(process.pid) - cpu[name]) / ours.seconds for name, process in _processes(house)}
             used["load generator"] = ours.load_cpu / ours.seconds
             began = time.monotonic()
 
@@ -201,7 +198,9 @@ async def main(arguments: argparse.Namespace) -> None:
                 print(f"target {TARGET:,} messages/s: {verdict}")
 
 
-def _processes(house: House) -> list[tuple[str, subprocess.Popen[bytes] | None]]:
+def _processes(house: House) -> list[tuple[str, subprocess.Popen[bytes]]]:
+    assert house.server is not None
+    assert house.ingest is not None
     return [("nats-server", house.server), ("ingest", house.ingest)]
 
 

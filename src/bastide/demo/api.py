@@ -61,6 +61,10 @@ class API:
         answer: dict[str, Any] = await self._ask("GET", f"/devices/{device}/explanation")
         return answer
 
+    async def enforcement(self, device: DeviceId) -> dict[str, Any]:
+        answer: dict[str, Any] = await self._ask("GET", f"/devices/{device}/enforcement")
+        return answer
+
     async def quarantine(self, device: DeviceId, reason: str) -> dict[str, Any]:
         answer: dict[str, Any] = await self._ask("POST", f"/devices/{device}/quarantine", json={"reason": reason})
         return answer

@@ -48,7 +48,10 @@ class Pipe(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Sends protocol bytes; see :func:`publication`. Lost where the connection has ended."""
         if self._transport is not None and not self.closed.done():
-            self._transport.write(data)
+            try:
+                self._transport.write(data)
+            except RuntimeError as error:  # uvloop's word for a socket that ended a moment ago
+                self.abort(str(error))
 
     def pause(self) -> None:
         """Reads no more until :meth:`resume`; the broker then waits."""

@@ -22,7 +22,8 @@ from bastide.wire.desired import Desired, decode_desired, encode_desired
 
 LOG = logging.getLogger("bastide.plans")
 
-ANNOUNCED = "ingest.plan"
+# Ingest workers answer on one; controllers only listen on the other, so that "nobody answers" shows at once.
+ASKED, TOLD = "ingest.plan", "plans.changed"
 PUT_SECONDS = 5.0
 LOAD_SECONDS = 30.0
 # Ingest answers in about a millisecond; while it restarts nobody does, and it loads the bucket before it takes messages.
@@ -52,7 +53,7 @@ class Plans:
             if answer and message.reply:
                 await message.respond(b"held")
 
-        await self._client.subscribe(ANNOUNCED, cb=announced)
+        await self._client.subscribe(ASKED if answer else TOLD, cb=announced)
         await self._client.flush()
         await self.load()
 
@@ -103,8 +104,9 @@ class Plans:
         data = encode_desired(desired)
         try:
             await self._jetstream.publish(f"{PLANS_PREFIX}.{desired.plan.device}", data)
+            await self._client.publish(TOLD, data)
             with contextlib.suppress(NoRespondersError, TimeoutError):
-                await self._client.request(ANNOUNCED, data, timeout=TOLD_SECONDS)
+                await self._client.request(ASKED, data, timeout=TOLD_SECONDS)
         except (NATSError, JetStreamError) as error:
             raise Unavailable(
                 f"The broker cannot keep the plan of {desired.plan.device}: {error or type(error).__name__}.",
