@@ -1,13 +1,15 @@
 """TLS listeners: one uvicorn server for each port, whose certificate can be renewed while it serves."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+
+from bastide.controller.endpoints.peer import hear_refusals
 
 # A slow or silent client is let go; a device on a bad link still gets its certificate.
 KEEP_ALIVE_S = 30
@@ -32,10 +34,19 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """Serves one ASGI app over TLS. ``client_ca`` asks clients for a certificate of that CA, without requiring one."""
+    """Serves one ASGI app over TLS. ``client_ca`` asks clients for a certificate of that CA, without requiring one; ``refused``
+    hears why one that was shown does not verify."""
 
     def __init__(
-        self, app: Any, host: str, port: int, leaf: Leaf, *, protocol: Any = "httptools", client_ca: Path | None = None
+        self,
+        app: Any,
+        host: str,
+        port: int,
+        leaf: Leaf,
+        *,
+        protocol: Any = "httptools",
+        client_ca: Path | None = None,
+        refused: Callable[[str], None] | None = None,
     ) -> None:
         self._leaf = leaf
         self._config = uvicorn.Config(
@@ -61,6 +72,8 @@ class Listener:
         self._config.load()
         if self._config.ssl is not None:
             self._config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+            if refused is not None:
+                hear_refusals(self._config.ssl, refused)
         self._server = _Server(self._config)
 
     @property

@@ -33,7 +33,7 @@ from bastide.controller.api.deps import Deps
 from bastide.controller.config import ControllerConfig
 from bastide.controller.console.install import install
 from bastide.controller.console.views.enrolling import Enrolment
-from bastide.controller.endpoints.app import Endpoints, create_endpoints_app
+from bastide.controller.endpoints.app import Endpoints, create_endpoints_app, refused_in_handshake
 from bastide.controller.endpoints.peer import PeerCertificateProtocol
 from bastide.controller.live import LiveRecords
 from bastide.controller.ready import say
@@ -159,15 +159,17 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         lambda: _certificates(directory),
     )
     endpoints = _endpoints(house, governing)
+    device_app = create_endpoints_app(endpoints)
     listeners = {
         "console": Listener(console, config.host, config.console_port, _leaf(directory, "console")),
         "endpoints": Listener(
-            create_endpoints_app(endpoints),
+            device_app,
             config.host,
             config.device_port,
             _leaf(directory, "endpoints"),
             protocol=PeerCertificateProtocol,
             client_ca=directory.nats / AUTHORITIES_NAME,
+            refused=refused_in_handshake(device_app),
         ),
     }
     leaves.renewed = lambda purpose: listeners[purpose].renew() if purpose in listeners else None

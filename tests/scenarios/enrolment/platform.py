@@ -26,7 +26,7 @@ from bastide.adapters.sql.ledger_reads import LedgerReads
 from bastide.adapters.sql.ledger_tree import SQLLedgerTree
 from bastide.adapters.sql.migrate import migrate
 from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
-from bastide.controller.endpoints.app import Endpoints, create_endpoints_app
+from bastide.controller.endpoints.app import Endpoints, create_endpoints_app, refused_in_handshake
 from bastide.controller.endpoints.peer import PeerCertificateProtocol
 from bastide.controller.serving import Leaf, Listener
 from bastide.flows.claims import Claiming, NewClaim, create_claim
@@ -158,7 +158,10 @@ async def platform(data: Path) -> AsyncIterator[Platform]:
     leaf = await _leaf(data, units, ledger, client, ids)
     port = free_ports(1)[0]
     trusted = data / "trust" / "authorities.pem"
-    listener = Listener(app, "127.0.0.1", port, leaf, protocol=PeerCertificateProtocol, client_ca=trusted)
+    refused = refused_in_handshake(app)
+    listener = Listener(
+        app, "127.0.0.1", port, leaf, protocol=PeerCertificateProtocol, client_ca=trusted, refused=refused
+    )
     serving = asyncio.create_task(listener.run())
     async with asyncio.timeout(START_SECONDS):
         while not listener.serving:  # noqa: ASYNC110

@@ -247,6 +247,11 @@ async def test_a_foreign_certificate_ends_in_the_handshake(town: Platform, tmp_p
     async with speaking(town, *stranger.files) as client:
         with pytest.raises((httpx.TransportError, ssl.SSLError)):
             await post(client, "simplereenroll", new_request(name=device.device)[1])
+    async with asyncio.timeout(10):
+        while not (records := await town.ledger.recent(1, "enrolment:refused")):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert records[0].body["code"] == "tls:certificate:foreign"
+    assert "did not verify" in str(records[0].body["reason"])
 
 
 async def test_a_suspended_device_does_not_renew_and_gets_no_update_until_it_is_valid_again(

@@ -1,6 +1,6 @@
 """The device endpoints as one ASGI app, bare Starlette: EST, update eligibility, the revocation list."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -31,7 +31,8 @@ class Endpoints:
 
 def create_endpoints_app(deps: Endpoints) -> Starlette:
     """The ASGI app. Serve it with ``PeerCertificateProtocol``, or no device is ever known by its certificate."""
-    est = EST(deps.enrolling, deps.devices, deps.authorities, Refusals(deps.enrolling.units, deps.enrolling.clock))
+    refusals = Refusals(deps.enrolling.units, deps.enrolling.clock)
+    est = EST(deps.enrolling, deps.devices, deps.authorities, refusals)
 
     async def eligibility(request: Request) -> Response:
         current = peer_certificate(request.scope)
@@ -59,4 +60,12 @@ def create_endpoints_app(deps: Endpoints) -> Starlette:
         Route("/v1/eligibility", eligibility, methods=["GET"]),
         Route("/crl", crl, methods=["GET"]),
     ]
-    return Starlette(routes=routes)
+    app = Starlette(routes=routes)
+    app.state.refusals = refusals
+    return app
+
+
+def refused_in_handshake(app: Starlette) -> Callable[[str], None]:
+    """What the listener of this app tells of client certificates that do not verify (``peer.hear_refusals``): it is recorded."""
+    refusals: Refusals = app.state.refusals
+    return refusals.refused_in_handshake

@@ -4,6 +4,8 @@ A device that tries in a loop, or a scan, must not fill the ledger: past the bur
 says how many it stands for.
 """
 
+import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -42,6 +44,9 @@ def answer(error: BastideError) -> Response:
     return PlainTextResponse(f"{error.sentence}\n", status, _CHALLENGE if status == 401 else None)
 
 
+log = logging.getLogger("bastide.enrolment")
+
+
 @dataclass(slots=True)
 class Refusals:
     """Records refusals in the ledger as ``enrolment:refused``."""
@@ -51,6 +56,7 @@ class Refusals:
     _allowance: float = BURST
     _last: datetime | None = None
     _unrecorded: int = field(default=0)
+    _recording: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def record(self, operation: str, subject: str, refused: Refused, source: str) -> None:
         now = self.clock.now()
@@ -75,3 +81,19 @@ class Refusals:
                     "unrecorded": others,
                 },
             )
+
+    def refused_in_handshake(self, why: str) -> None:
+        """A client certificate did not verify. Its sender got a TLS alert; the reason is recorded here."""
+        refused = Refused(
+            f"A client certificate did not verify: {why}. The connection was ended in the handshake.",
+            code="tls:certificate:foreign",
+        )
+        task = asyncio.get_running_loop().create_task(self._record_handshake(refused))
+        self._recording.add(task)
+        task.add_done_callback(self._recording.discard)
+
+    async def _record_handshake(self, refused: Refused) -> None:
+        try:
+            await self.record("handshake", "enrolment", refused, "")
+        except BastideError as error:
+            log.warning("a refusal was not recorded: %s", error.sentence)
