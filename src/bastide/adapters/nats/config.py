@@ -24,6 +24,10 @@ MAX_CONNECTIONS = 65_536
 # Larger than any profile's payload limit (1 MiB) with its headers; a batch of the journal fits too.
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 
+# More than our streams may ever hold together. The server's own answer would be three quarters of the disk that is free at its
+# start, and it refuses streams whose bounds do not fit: on a small disk nothing would come up, although little is stored.
+STORE_BYTES = 64 * 1024 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -52,7 +56,7 @@ class ServerConfig:
     pid: Path
     issuer: str
     keys: Mapping[Part, str]
-    store_bytes: int = 0
+    store_bytes: int = STORE_BYTES
 
 
 def render(config: ServerConfig) -> str:
@@ -62,7 +66,6 @@ def render(config: ServerConfig) -> str:
     key_file: {_q(config.key)}
     timeout: {HANDSHAKE_SECONDS}
     min_version: "1.2\""""
-    limit = f"\n  max_file_store: {config.store_bytes}" if config.store_bytes else ""
     bypass = ", ".join(_q(keys[part]) for part in Part)
     return f"""# Written by Bastide at each start; changes made here are lost.
 server_name: {_q(config.name)}
@@ -84,7 +87,8 @@ jetstream {{
   store_dir: {_q(config.store)}
   sync_interval: always
   # Nothing is kept in memory streams; the server's own answer would be three quarters of the machine's memory.
-  max_memory_store: 67108864{limit}
+  max_memory_store: 67108864
+  max_file_store: {config.store_bytes}
 }}
 mqtt {{
   listen: {_q(str(config.mqtt))}
