@@ -19,6 +19,7 @@ from sqlalchemy import create_engine
 from bastide.adapters.clock import SystemEntropy
 from bastide.adapters.passwords import Argon2Passwords
 from bastide.adapters.sql.database import Database
+from bastide.adapters.sql.ledger_export import SQLBundles
 from bastide.adapters.sql.ledger_reads import LedgerReads
 from bastide.adapters.sql.ledger_tree import SQLLedgerTree
 from bastide.adapters.sql.migrate import migrate
@@ -27,6 +28,7 @@ from bastide.controller.api.access import CSRF_HEADER
 from bastide.controller.api.app import PREFIX, create_app
 from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
+from bastide.controller.api.ledger import export_routes
 from bastide.controller.console.install import install
 from bastide.controller.console.views.enrolling import Enrolment
 from bastide.controller.live import LiveRecords
@@ -173,7 +175,9 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
             for id, site in ((LAMP, "lyon"), (PUMP, "metz")):
                 work.devices.add(_device(id, site, clock))
         claiming = Claiming(governing, units, stores.credentials, ids)
-        app = create_app(deps, more=[claims_routes(claiming, "https://localhost:9443/.well-known/est")])
+        bundles = SQLBundles(f"sqlite:///{folder / 'state.db'}")
+        claims = claims_routes(claiming, "https://localhost:9443/.well-known/est")
+        app = create_app(deps, more=[claims, export_routes(bundles)])
         enrolment = Enrolment(claiming, "https://localhost:9443/.well-known/est", ("localhost", 8883), "trust")
         install(app, "bastide.test/ledger+00000000+AAAA", enrolment, dict)
         house = House(app, deps, door, database, clock, records, live, points)

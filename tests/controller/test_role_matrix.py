@@ -18,7 +18,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from bastide.controller.api.routes import PUBLIC, SIGNED_IN, GuardedRoute, Needs
-from bastide.governance.access.roles import MATRIX, Role
+from bastide.governance.access.roles import MATRIX, Permission, Role
 from tests.controller.house import LAMP, House, migrated_database, open_house
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "role_matrix.txt"
@@ -86,6 +86,10 @@ def test_a_route_cannot_be_written_without_a_rule() -> None:
 
 async def test_the_matrix_is_the_reviewed_one(house: House) -> None:
     assert table(house.app) == GOLDEN.read_text(), "who may do what has changed: review it, then write the table anew"
+
+
+async def test_every_permission_is_asked_for_by_a_route(house: House) -> None:
+    assert set(Permission) <= {asked.needs for asked in every_route(house.app)}
 
 
 @pytest.mark.parametrize("role", [NOBODY, *Role])

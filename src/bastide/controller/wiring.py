@@ -22,6 +22,7 @@ from bastide.adapters.sql.access import AccessReads
 from bastide.adapters.sql.database import Database
 from bastide.adapters.sql.enforcers import CredentialEnforcer, UpdateEnforcer
 from bastide.adapters.sql.housekeeping import SQLHousekeeping
+from bastide.adapters.sql.ledger_export import SQLBundles
 from bastide.adapters.sql.ledger_reads import LedgerReads
 from bastide.adapters.sql.ledger_tree import SQLLedgerTree
 from bastide.adapters.sql.migrate import migrate
@@ -30,6 +31,7 @@ from bastide.adapters.tls.leaves import LeafFiles
 from bastide.controller.api.app import create_app
 from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
+from bastide.controller.api.ledger import export_routes
 from bastide.controller.config import ControllerConfig
 from bastide.controller.console.install import install
 from bastide.controller.console.views.enrolling import Enrolment
@@ -150,7 +152,8 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     deps = Deps(governing, house.ledger, _samples(house, stack), house.live, door, house.clock, house.ids)
     claiming = Claiming(governing, house.units, house.stores.credentials, house.ids)
     est_url = f"https://{config.host}:{config.device_port}/.well-known/est"
-    console = create_app(deps, more=[claims_routes(claiming, est_url)])
+    bundles = SQLBundles(config.database_url or f"sqlite:///{directory.database}")
+    console = create_app(deps, more=[claims_routes(claiming, est_url), export_routes(bundles)])
     enrolment = Enrolment(claiming, est_url, (config.host, config.mqtt_port), str(directory.trust))
     install(
         console,

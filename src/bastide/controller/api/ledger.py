@@ -16,6 +16,7 @@ from bastide.core.audit import Checkpoint
 from bastide.core.error import NotFound, Unavailable
 from bastide.core.ids import RecordId
 from bastide.governance.access.roles import Permission
+from bastide.ports.platform.ledger import Bundles
 
 routes = Routes("", "ledger")
 
@@ -23,6 +24,7 @@ RecordIn = Annotated[str, Path(pattern=r"^r-[a-z2-7]{20}$", description="The rec
 # Pages that are looked through to fill one for somebody with a narrow scope; then `next` goes on.
 _LOOKED_THROUGH = 10
 MOST_STREAMS = 256
+SELECTION = r"^(all|range:[0-9]{1,15}-[0-9]{1,15}|(record|subject|kind):[A-Za-z0-9][A-Za-z0-9:._@/-]{0,250})$"
 
 
 class CheckpointOut(Answer):
@@ -132,6 +134,51 @@ async def follow_events(asking: Asking, deps: Using) -> StreamingResponse:
                     yield f"id: {record.id}\nevent: record\ndata: {json.dumps(told, ensure_ascii=False)}\n\n"
 
     return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+def export_routes(bundles: Bundles) -> Routes:
+    """The export of bundles that an auditor checks offline (``bastide audit check``)."""
+    routes = Routes("", "ledger")
+
+    @routes.get(
+        "/ledger/export",
+        needs=Permission.LEDGER_EXPORT,
+        response_class=StreamingResponse,
+        responses={
+            200: {
+                "description": "The bundle: JSON lines with every record's proof. `bastide audit check FILE` checks it.",
+                "content": {"application/jsonl": {"schema": {"type": "string"}}},
+            },
+            404: documented(404, "Nothing is selected."),
+        },
+    )
+    async def export_bundle(
+        asking: Asking,
+        selection: Annotated[
+            str,
+            Query(
+                pattern=SELECTION,
+                max_length=300,
+                description="`all`, `range:FIRST-LAST`, `record:ID`, `subject:KIND:ID` or `kind:BEGINNING`.",
+            ),
+        ] = "all",
+        show_personal: Annotated[bool, Query(description="Show facts about people; needs `people:read`.")] = False,
+    ) -> StreamingResponse:
+        """Records with their proofs under the newest checkpoint, in one file that anybody can check."""
+        if show_personal:
+            asking.demand(Permission.PEOPLE_READ)
+        pieces = bundles.pieces(selection, show_personal)
+        first = await anext(pieces)  # what is wrong shows here, while it can still be a problem document
+
+        async def content() -> AsyncIterator[bytes]:
+            yield first
+            async for piece in pieces:
+                yield piece
+
+        headers = {"Content-Disposition": 'attachment; filename="bastide-ledger.jsonl"'}
+        return StreamingResponse(content(), media_type="application/jsonl", headers=headers)
+
+    return routes
 
 
 def _checkpoint(checkpoint: Checkpoint) -> CheckpointOut:

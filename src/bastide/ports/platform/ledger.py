@@ -1,6 +1,6 @@
 """The ledger as flows and the console read it, and its tree as the sequencer keeps it. Writing happens in a unit of work."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +40,15 @@ class Ledger(Protocol):
     async def checkpoint(self) -> Checkpoint | None: ...
 
     async def prove(self, record: RecordId) -> InclusionProof: ...
+
+
+class Bundles(Protocol):
+    """Export bundles (``governance.audit.bundle``) under the newest checkpoint."""
+
+    def pieces(self, selection: str, show_personal: bool) -> AsyncIterator[bytes]:
+        """The bundle's bytes. ``NotFound`` before the first of them where nothing is selected; ``Unavailable`` where too
+        many are being made."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
