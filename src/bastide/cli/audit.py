@@ -174,6 +174,7 @@ def _tell(verdict: Verdict, json: bool, what: str, more: dict[str, Any] | None =
         "pending": verdict.pending,
         "pruned": verdict.pruned,
         "erased": verdict.erased,
+        "hidden": verdict.hidden,
         "tiles": verdict.tiles,
         "checkpoints": verdict.checkpoints,
     }

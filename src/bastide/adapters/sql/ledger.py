@@ -36,7 +36,7 @@ _TAILS = tuple(a + b + c for a in _DIGITS for b in _DIGITS for c in _DIGITS)
 
 # Rows of one statement. The driver lets go of the interpreter once for each statement; with a row each, every row would wait
 # for its turn again while the event loop computes.
-_STEPS = (1024, 128, 16, 1)
+_STEPS = (5000, 1000, 200, 40, 8, 1)
 
 Row = tuple[int, str, int, bytes, bytes]
 """CRC of the id, kind, CRC of the subject, leaf hash, body: a record without its position, which only the transaction knows."""

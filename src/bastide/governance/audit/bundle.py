@@ -341,7 +341,7 @@ class _Check:
             if not holds:
                 sentence = "A personal fact that is shown is not the one that the record commits to."
                 self.verdict.found(where, sentence, entry.index, stored.id)
-        self.verdict.erased += len(inside) - len(entry.personal or {})
+        self.verdict.hidden += len(inside) - len(entry.personal or {})
 
     @property
     def _promise(self) -> tuple[int, int] | None:

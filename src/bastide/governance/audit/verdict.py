@@ -20,11 +20,16 @@ class Problem:
 
 @dataclass(slots=True)
 class Verdict:
-    """The sum of a check. It is good where there is no problem."""
+    """The sum of a check. It is good where there is no problem.
+
+    ``pruned`` records have no body left, ``pending`` ones are not under a checkpoint yet, ``erased`` counts personal facts, as
+    ``hidden`` does those that a bundle does not show.
+    """
 
     records: int = 0
     pruned: int = 0
     erased: int = 0
+    hidden: int = 0
     pending: int = 0
     tiles: int = 0
     checkpoints: int = 0

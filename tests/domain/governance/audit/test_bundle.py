@@ -69,7 +69,7 @@ def test_a_whole_ledger_checks(size: int) -> None:
     log = Log(size)
     verdict = check_bundle(log.export(range(size), "all", show=True), KEY)
     assert verdict.good, verdict.problems[:3]
-    assert (verdict.records, verdict.erased, verdict.checkpoint) == (size, 0, log.checkpoint)
+    assert (verdict.records, verdict.hidden, verdict.checkpoint) == (size, 0, log.checkpoint)
 
 
 @settings(deadline=None, max_examples=40)
@@ -81,7 +81,7 @@ def test_any_choice_of_records_checks(indexes: set[int]) -> None:
 
 def test_facts_that_are_not_shown_are_counted_and_break_nothing() -> None:
     verdict = check_bundle(SMALL.export(range(11), "all"), KEY)
-    assert (verdict.good, verdict.erased) == (True, 3)
+    assert (verdict.good, verdict.hidden) == (True, 3)
 
 
 def test_a_pruned_record_is_still_proved() -> None:
