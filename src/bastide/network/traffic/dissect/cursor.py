@@ -1,17 +1,19 @@
 """Reading octets in order, with every bound checked."""
 
-from bastide.network.traffic.dissect.message import Incomplete
+from bastide.network.traffic.dissect.message import Incomplete, Malformed
 
 
 class Cursor:
-    """A position in a payload. Every read past the end raises ``Incomplete``."""
+    """A position in a payload. A read past the end raises ``Incomplete``; past the end of a part, whose length the message
+    itself gave, ``Malformed``."""
 
-    __slots__ = ("at", "data", "end")
+    __slots__ = ("at", "data", "end", "wrong")
 
     def __init__(self, data: bytes, at: int = 0, end: int | None = None) -> None:
         self.data = data
         self.at = at
         self.end = len(data) if end is None else min(end, len(data))
+        self.wrong: type[Malformed] = Incomplete
 
     @property
     def left(self) -> int:
@@ -20,19 +22,19 @@ class Cursor:
     def take(self, size: int) -> bytes:
         at = self.at
         if size < 0 or at + size > self.end:
-            raise Incomplete(f"{size} octets were expected at {at}, {max(self.end - at, 0)} are there.")
+            raise self.wrong(f"{size} octets were expected at {at}, {max(self.end - at, 0)} are there.")
         self.at = at + size
         return self.data[at : at + size]
 
     def skip(self, size: int) -> None:
         if size < 0 or self.at + size > self.end:
-            raise Incomplete(f"{size} octets were expected at {self.at}, {max(self.end - self.at, 0)} are there.")
+            raise self.wrong(f"{size} octets were expected at {self.at}, {max(self.end - self.at, 0)} are there.")
         self.at += size
 
     def u8(self) -> int:
         at = self.at
         if at >= self.end:
-            raise Incomplete(f"An octet was expected at {at}; the message ends there.")
+            raise self.wrong(f"An octet was expected at {at}; the message ends there.")
         self.at = at + 1
         return self.data[at]
 
@@ -57,4 +59,6 @@ class Cursor:
     def part(self, size: int) -> "Cursor":
         """A cursor over the next ``size`` octets, which this one passes over."""
         self.skip(size)
-        return Cursor(self.data, self.at - size, self.at)
+        inner = Cursor(self.data, self.at - size, self.at)
+        inner.wrong = Malformed
+        return inner

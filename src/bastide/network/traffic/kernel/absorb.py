@@ -255,13 +255,13 @@ def _link_protocol(
 ) -> None:
     """Frames without IP: counted as a conversation of two addresses; ARP binds addresses to devices."""
     protocol = int(view[V_PROTOCOL])
-    if source < 0:
-        return
-    _mark(tables, source, protocol, False)
-    state = mix(mix(mix(0x51ED, int(view[V_SOURCE_MAC])), int(view[V_TARGET_MAC])), protocol)
+    state = mix(0x51ED, protocol)
+    if source >= 0:
+        _mark(tables, source, protocol, False)
+        state = mix(mix(state, int(view[V_SOURCE_MAC])), target + 1)
     if first_time(tables, state):
         tables.by_protocol[protocol] += 1
-    if protocol == _ARP:
+    if protocol == _ARP and source >= 0:
         at = int(view[V_PAYLOAD])
         sender, address = be48(buffer, at + 8), be32(buffer, at + 14)
         if sender == view[V_SOURCE_MAC] and address != 0 and view[V_ETHERTYPE] == 0x0806:

@@ -64,7 +64,7 @@ def _describe(buffer: Buffer, at: int, end: int, little: int, row: Integers) -> 
         elif code == 14 and size == 8:
             low = u32(buffer, option + 4 if little else option + 8, little)
             high = u32(buffer, option + 8 if little else option + 4, little)
-            if high < 4:  # seconds since 1970 beyond that are not a date
+            if high == 0:  # seconds since 1970 beyond that are after 2106, and no date of a capture
                 row[IF_OFFSET] = (high << 32) | low
         option += 4 + ((size + 3) & ~3)
 
@@ -185,9 +185,8 @@ def index_pcapng(
                     high = u32(buffer, at + 12, little) & 0x7FFFFFFF
                     units = (high << 32) | u32(buffer, at + 16, little)
                     moment = _nanoseconds(units, int(interfaces[interface, IF_RESOLUTION]))
-                    state[NG_LAST] = (moment + int(interfaces[interface, IF_OFFSET]) * 1_000_000_000) & (
-                        0x7FFFFFFFFFFFFFFF
-                    )
+                    offset = int(interfaces[interface, IF_OFFSET]) * 1_000_000_000
+                    state[NG_LAST] = (moment & 0x3FFFFFFFFFFFFFFF) + offset
                 records[rows, OFFSET] = start
                 records[rows, CAPTURED] = captured
                 records[rows, WIRE] = max(wire, captured)

@@ -2,8 +2,7 @@
 
 from bastide.network.traffic.kernel.compiled import Buffer, inlined
 
-MASK63 = 0x7FFFFFFFFFFFFFFF
-MIX = 0x1E3779B97F4A7C15
+MIX_LOW, MIX_HIGH = 0x5BD1E995, 0x2C1B3C6D
 
 
 @inlined
@@ -62,9 +61,13 @@ def be64_signed(buffer: Buffer, at: int) -> int:
 
 @inlined
 def mix(state: int, value: int) -> int:
-    """One step of a hash. Stays in 63 bits, equal in both forms."""
-    state = ((state ^ value) * MIX) & MASK63
-    return state ^ (state >> 29)
+    """One step of a hash, equal in both forms.
+
+    Two products that fit 63 bits: LLVM takes a signed overflow for impossible and drops a mask that should undo one.
+    """
+    state ^= value
+    state = ((state & 0x7FFFFFFF) * MIX_LOW) ^ (((state >> 31) & 0xFFFFFFFF) * MIX_HIGH)
+    return state ^ (state >> 28)
 
 
 @inlined
