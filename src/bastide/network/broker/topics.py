@@ -29,8 +29,8 @@ def subject_of(topic: str) -> str:
     last = len(topic) - 1
     for index, character in enumerate(topic):
         if character == "/":
-            if index == 0 or out[-1] == ".":
-                out.append("/.")
+            if index == 0 or out[-1].endswith("."):
+                out.append("/." if index < last else "/./")
             elif index == last:
                 out.append("./")
             else:

@@ -1,0 +1,44 @@
+import pytest
+
+from bastide.network.broker.violations import MAX_SUBJECT, Violation, read_line
+
+HEAD = b"[7] 2026/11/23 02:44:22.509383 [ERR] 127.0.0.1:45920 - mid:31 - "
+
+
+def test_a_forbidden_publish_and_a_forbidden_subscription_are_read_from_the_servers_own_lines() -> None:
+    publish = read_line(HEAD + b'"RNb706" - Publish Violation - Subject "up.d-x.telemetry"')
+    assert publish is not None
+    assert (publish.violation, publish.client, publish.subject) == (Violation.PUBLISH, 31, "up.d-x.telemetry")
+    subscribe = read_line(HEAD + b'"RNb706" - Subscription Violation - Subject "devices.x.y", SID devices.x.y')
+    assert subscribe is not None
+    assert (subscribe.violation, subscribe.subject) == (Violation.SUBSCRIBE, "devices.x.y")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[7] 2026/11/23 02:44:22.509383 [INF] Server is ready",
+        b"[7] 2026/11/23 02:44:22.509383 [WRN] Auth callout violation: x",
+        HEAD + b'"x" - authentication error',
+        # A client id may say anything, but only within its quotes.
+        HEAD + rb'"\" - Publish Violation - Subject \"up.d-x.y\"" - authentication error',
+        b'mid:31 - "x" - Publish Violation - Subject "y"',
+        HEAD + b'"x" - Publish Violation - Subject "y' + b"z" * 20_000,
+    ],
+)
+def test_any_other_line_tells_of_no_violation(line: bytes) -> None:
+    assert read_line(line) is None
+
+
+def test_a_client_id_cannot_claim_to_be_another_connection() -> None:
+    line = HEAD + rb'"x\" - mid:99 - \"y" - Publish Violation - Subject "up.d-x.y"'
+    found = read_line(line)
+    assert found is not None
+    assert found.client == 31
+
+
+def test_a_long_subject_is_shortened() -> None:
+    found = read_line(HEAD + b'"x" - Publish Violation - Subject "' + b"y" * 5000 + b'"')
+    assert found is not None
+    assert len(found.subject) == MAX_SUBJECT
