@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, delete, insert, or_, select, update
 
 from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.schema.credentials import certificates, claims, enforced, issuances
@@ -18,6 +18,43 @@ from bastide.device.credential.issuance import Certificate, Issuance, Progress, 
 T = TypeVar("T")
 
 
+# Statements are made once: making one costs as much as running it.
+_OF: BindParameter[str] = bindparam("of")
+_NOW = bindparam("now", type_=claims.c.expires_at.type)
+_REVOKE_CLAIM = (
+    update(claims)
+    .where(claims.c.id == _OF, claims.c.state == ClaimState.OPEN.value)
+    .values(state=ClaimState.REVOKED.value, used_at=_NOW)
+)
+_USE_CLAIM = (
+    update(claims)
+    .where(claims.c.id == _OF, claims.c.state == ClaimState.OPEN.value, claims.c.expires_at > _NOW)
+    .values(state=ClaimState.USED.value, used_at=_NOW, request=bindparam("by"))
+)
+_ANOTHERS = (
+    select(issuances.c.device)
+    .where(
+        issuances.c.key == bindparam("key"),
+        issuances.c.device != bindparam("device"),
+        issuances.c.progress != Progress.REFUSED.value,
+    )
+    .limit(1)
+)
+_END = (
+    update(issuances)
+    .where(issuances.c.request == _OF, issuances.c.progress == Progress.INTENDED.value)
+    .values(progress=bindparam("end"))
+)
+_STATE = select(certificates.c.state).where(certificates.c.serial == _OF)
+_HELD_CREDENTIAL = select(enforced.c.holds).where(enforced.c.device == _OF, enforced.c.point == Point.CREDENTIAL.value)
+_HELD = select(enforced.c.point, enforced.c.holds).where(enforced.c.device == _OF)
+_CLAIM = select(claims).where(claims.c.id == _OF)
+_ISSUANCE = select(issuances).where(issuances.c.request == _OF)
+_BY_FINGERPRINT = select(certificates).where(certificates.c.fingerprint == _OF)
+_BY_REQUEST = select(certificates).where(certificates.c.request == _OF)
+_ADD_CLAIM, _ADD_ISSUANCE, _ADD_CERTIFICATE = insert(claims), insert(issuances), insert(certificates)
+
+
 class CredentialWrites:
     """Implements ports.platform.credentials.CredentialWrites."""
 
@@ -26,44 +63,35 @@ class CredentialWrites:
 
     def add_claim(self, claim: Claim) -> None:
         row = _row(claim)
-        self._unit.change(lambda connection: _run(connection, insert(claims).values(row)))
+        self._unit.change(lambda connection: _run(connection, _ADD_CLAIM, row))
 
     def revoke_claim(self, id: ClaimId, at: datetime) -> None:
-        change = update(claims).where(claims.c.id == id, claims.c.state == ClaimState.OPEN.value)
-        change = change.values(state=ClaimState.REVOKED.value, used_at=at)
-        self._one(change, f"The claim {id} is not open: it was used or revoked already, or there is none.")
+        self._one(
+            _REVOKE_CLAIM,
+            {"of": id, "now": at},
+            f"The claim {id} is not open: it was used or revoked already, or there is none.",
+        )
 
     def use_claim(self, id: ClaimId, request: RequestId, at: datetime) -> None:
-        change = update(claims).where(
-            claims.c.id == id, claims.c.state == ClaimState.OPEN.value, claims.c.expires_at > at
-        )
-        change = change.values(state=ClaimState.USED.value, used_at=at, request=request)
-        self._one(change, f"The claim {id} is not open any more.")
+        self._one(_USE_CLAIM, {"of": id, "now": at, "by": request}, f"The claim {id} is not open any more.")
 
     def intend(self, issuance: Issuance) -> None:
         row = _row(issuance)
-        others = select(issuances.c.device).where(
-            issuances.c.key == issuance.key,
-            issuances.c.device != issuance.device,
-            issuances.c.progress != Progress.REFUSED.value,
-        )
 
         def apply(connection: Connection) -> None:
-            if connection.execute(others.limit(1)).first() is not None:
+            if connection.execute(_ANOTHERS, {"key": row["key"], "device": row["device"]}).first() is not None:
                 raise Refused(
                     "Another device has a certificate over the same key. Each device needs a key of its own: make a new one on "
                     "this device.",
                     code="enrolment:key:shared",
                 )
-            connection.execute(insert(issuances).values(row))
+            connection.execute(_ADD_ISSUANCE, row)
 
         self._unit.change(apply)
 
     def must_be_valid(self, serial: str) -> None:
-        query = select(certificates.c.state).where(certificates.c.serial == serial)
-
         def apply(connection: Connection) -> None:
-            if connection.execute(query).scalar() != CredentialState.VALID.value:
+            if connection.execute(_STATE, {"of": serial}).scalar() != CredentialState.VALID.value:
                 raise Conflict(f"The certificate {serial} is not valid any more.")
 
         self._unit.change(apply)
@@ -71,14 +99,11 @@ class CredentialWrites:
     def issued(self, certificate: Certificate) -> None:
         self._end(certificate.request, Progress.ISSUED)
         row = _row(certificate)
-        held = select(enforced.c.holds).where(
-            enforced.c.device == certificate.device, enforced.c.point == Point.CREDENTIAL.value
-        )
 
         def apply(connection: Connection) -> None:
             # Between intent and result the device may have been suspended: then its new certificate is so from the start.
-            state = connection.execute(held).scalar() or certificate.state.value
-            connection.execute(insert(certificates).values({**row, "state": state}))
+            state = connection.execute(_HELD_CREDENTIAL, {"of": row["device"]}).scalar() or row["state"]
+            connection.execute(_ADD_CERTIFICATE, {**row, "state": state})
 
         self._unit.change(apply)
 
@@ -91,17 +116,14 @@ class CredentialWrites:
             delete(issuances).where(issuances.c.not_after < before),
             delete(certificates).where(certificates.c.not_after < before),
         ):
-            self._unit.change(lambda connection, gone=gone: _run(connection, gone))  # type: ignore[misc]
+            self._unit.change(lambda connection, gone=gone: _run(connection, gone, {}))  # type: ignore[misc]
 
     def _end(self, request: RequestId, progress: Progress) -> None:
-        change = update(issuances).where(
-            issuances.c.request == request, issuances.c.progress == Progress.INTENDED.value
-        )
-        self._one(change.values(progress=progress.value), f"The issuance {request} has ended already.")
+        self._one(_END, {"of": request, "end": progress.value}, f"The issuance {request} has ended already.")
 
-    def _one(self, statement: Any, otherwise: str) -> None:
+    def _one(self, statement: Any, given: Mapping[str, Any], otherwise: str) -> None:
         def apply(connection: Connection) -> None:
-            if connection.execute(statement).rowcount != 1:
+            if connection.execute(statement, given).rowcount != 1:
                 raise Conflict(otherwise)
 
         self._unit.change(apply)
@@ -114,7 +136,7 @@ class CredentialReads:
         self._database = database
 
     async def claim(self, id: ClaimId) -> Claim | None:
-        return await self._one(select(claims).where(claims.c.id == id), _claim)
+        return await self._one(_CLAIM, id, _claim)
 
     async def claims(self, limit: int, after: str = "") -> Sequence[Claim]:
         query = select(claims).order_by(claims.c.created_at.desc(), claims.c.id.desc()).limit(limit)
@@ -125,17 +147,17 @@ class CredentialReads:
         return await self._all(query, _claim)
 
     async def issuance(self, request: RequestId) -> Issuance | None:
-        return await self._one(select(issuances).where(issuances.c.request == request), _issuance)
+        return await self._one(_ISSUANCE, request, _issuance)
 
     async def unfinished(self, limit: int) -> Sequence[Issuance]:
         query = select(issuances).where(issuances.c.progress == Progress.INTENDED.value)
         return await self._all(query.order_by(issuances.c.not_before).limit(limit), _issuance)
 
     async def certificate(self, fingerprint: str) -> Certificate | None:
-        return await self._one(select(certificates).where(certificates.c.fingerprint == fingerprint), _certificate)
+        return await self._one(_BY_FINGERPRINT, fingerprint, _certificate)
 
     async def certificate_for(self, request: RequestId) -> Certificate | None:
-        return await self._one(select(certificates).where(certificates.c.request == request), _certificate)
+        return await self._one(_BY_REQUEST, request, _certificate)
 
     async def certificates(self, device: DeviceId, limit: int) -> Sequence[Certificate]:
         query = select(certificates).where(certificates.c.device == device)
@@ -152,15 +174,14 @@ class CredentialReads:
         return [(int(row.serial, 16), row.changed_at) for row in rows]
 
     async def held(self, device: DeviceId) -> tuple[CredentialState, UpdateEligibility] | None:
-        query = select(enforced.c.point, enforced.c.holds).where(enforced.c.device == device)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        rows = await self._database.read(lambda connection: connection.execute(_HELD, {"of": device}).all())
         holds = {row.point: row.holds for row in rows}
         if not {Point.CREDENTIAL.value, Point.UPDATE.value} <= set(holds):
             return None
         return CredentialState(holds[Point.CREDENTIAL.value]), UpdateEligibility(holds[Point.UPDATE.value])
 
-    async def _one(self, query: Select[Any], read: Callable[[Row[Any]], T]) -> T | None:
-        row = await self._database.read(lambda connection: connection.execute(query).first())
+    async def _one(self, query: Select[Any], of: str, read: Callable[[Row[Any]], T]) -> T | None:
+        row = await self._database.read(lambda connection: connection.execute(query, {"of": of}).first())
         return None if row is None else read(row)
 
     async def _all(self, query: Select[Any], read: Callable[[Row[Any]], T]) -> Sequence[T]:
@@ -168,8 +189,8 @@ class CredentialReads:
         return [read(row) for row in rows]
 
 
-def _run(connection: Connection, statement: Any) -> None:
-    connection.execute(statement)
+def _run(connection: Connection, statement: Any, given: Mapping[str, Any]) -> None:
+    connection.execute(statement, given)
 
 
 def _row(value: Claim | Issuance | Certificate) -> Mapping[str, Any]:
