@@ -121,6 +121,17 @@ class FaultRun:
         self.report = Report(seed)
 
     def run(self, kills: int, mean_pause_s: float) -> Report:
+        """Kills at random, with exponentially distributed pauses."""
+
+        def kill_some(load: Load, began: float) -> None:
+            for _ in range(kills):
+                time.sleep(0.2 + self._random.expovariate(1 / mean_pause_s))
+                self._kill(began)
+
+        return self.under_load(kill_some)
+
+    def under_load(self, fault: Callable[[Load, float], None]) -> Report:
+        """Runs a fault under load (it is handed the load and when that began), then compares, verifies, and tries anew."""
         identities = self._enrol(self._count, "load")
         load = Load(identities, "127.0.0.1", self._bastide.ports["mqtt_port"], self._rate)
         stop = threading.Event()
@@ -129,9 +140,7 @@ class FaultRun:
         began = time.monotonic()
         try:
             self._whole(load)
-            for _ in range(kills):
-                time.sleep(0.2 + self._random.expovariate(1 / mean_pause_s))
-                self._kill(began)
+            fault(load, began)
             self._whole(load)
             time.sleep(2)
         finally:

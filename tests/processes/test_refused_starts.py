@@ -4,15 +4,12 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from tests.peers import require_root
 from tests.processes.bastide import COMMAND, Bastide, environment, until
+from tests.processes.disk import fill, small_disk
 
 
 def refused(data: Path, **ports: int) -> str:
@@ -101,32 +98,12 @@ def test_an_unknown_setting_is_named(home: Path) -> None:
 def test_a_full_disk_is_said_and_nothing_half_made_is_left_to_trip_over(home: Path) -> None:
     require_root("to mount a small file system")
     with small_disk(home / "disk") as disk:
-        (disk / "ballast").write_bytes(bytes(disk_room(disk)))
+        fill(disk / "ballast")
         sentence = refused(disk / "data")
         assert "space" in sentence.lower()
-        (disk / "ballast").unlink()
 
 
 def made(data: Path) -> None:
     """A data directory as Bastide makes one, without starting anything."""
     data.mkdir(mode=0o700)
     (data / "bastide.json").write_text(json.dumps({"format": 1}))
-
-
-@contextmanager
-def small_disk(path: Path, kilobytes: int = 256) -> Iterator[Path]:
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", path], capture_output=True, text=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", path], check=True)
-
-
-def disk_room(disk: Path) -> int:
-    found = os.statvfs(disk)
-    return found.f_bavail * found.f_frsize

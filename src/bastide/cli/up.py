@@ -17,6 +17,7 @@ import typer
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from bastide.cli.disk import DiskWatch
 from bastide.cli.supervisor import Child, StartFailed, Supervisor, watch_signals
 from bastide.cli.wiring import DataDirectory, open_directory
 from bastide.core.error import BastideError
@@ -248,7 +249,11 @@ async def _run(directory: DataDirectory, settings: UpSettings, lock: int, demo: 
         if error.reason != "up:stopped":
             raise
         return
+    watching = asyncio.create_task(
+        DiskWatch(directory.nats / "server.log", lambda: supervisor.restart(broker.name), _say).run()
+    )
     await supervisor.run()
+    watching.cancel()
     _say("Bastide has stopped.")
 
 
