@@ -1,44 +1,116 @@
 """``bastide scan``: what is in a capture, what is wrong, what to do first. Needs nothing that runs."""
 
+import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bastide.cli import output
+from bastide.cli.fingerprints import read_packed
 from bastide.cli.wiring import parse_captures
+from bastide.core.error import Refused, Unavailable
 
-STATUS_DONE = 0
+MAX_SUBMITTED = 1000
+"""Devices of one request; the API takes no more."""
+
+_SUBMITTED = ("mac", "first_seen", "last_seen", "randomised_mac", "vendor", "ips", "hostnames", "protocols")
 
 
 def scan(
     captures: Annotated[
-        list[Path], typer.Argument(help="Captures (pcap, pcapng) to read together.", metavar="CAPTURE...")
+        list[Path], typer.Argument(help="Captures (pcap, pcapng) that are read together.", metavar="CAPTURE...")
     ],
+    html: Annotated[Path | None, typer.Option("--html", help="Write one self-contained page to this file.")] = None,
+    submit: Annotated[bool, typer.Option("--submit", help="Hand devices and findings to the running Bastide.")] = False,
+    source: Annotated[str, typer.Option("--source", help="With --submit: the scan's name; else the file's name.")] = "",
+    site: Annotated[str, typer.Option("--site", help="With --submit: where it was captured.")] = "main",
+    fingerprints: Annotated[
+        Path | None, typer.Option("--fingerprints", help="A fingerprint base that names device types.")
+    ] = None,
     as_json: output.JSON = False,
+    data: output.DATA = "",
 ) -> int:
     """Name the devices in a capture, how they speak, and what is wrong with them."""
-    report = parse_captures(captures, {}, None if as_json else _progress())
+    report = parse_captures(captures, fingerprints, None if as_json else _progress())
+    names = [str(capture) for capture in captures]
+    if html is not None:
+        from bastide.cli.scan_html import page
+
+        _write(html, page(report, names))
+    taken = _submit(report, source or _source(captures[0]), site, data) if submit else None
     if as_json:
-        output.document(report)
-        return STATUS_DONE
+        output.document(report if taken is None else report | {"submitted": taken})
+        return 0
     from bastide.cli.scan_text import show
 
-    show(report, [str(capture) for capture in captures])
-    return STATUS_DONE
+    show(report, names)
+    if html is not None:
+        typer.echo(f"The page is in {html}.")
+    if taken is not None:
+        typer.echo(
+            f"Handed in: {taken['new']} new devices, {taken['known']} known ones, {taken['findings']} findings"
+            + (f"; {taken['passed_over']} without a lasting address were left out." if taken["passed_over"] else ".")
+        )
+    return 0
 
 
-def _progress() -> Any:
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _source(capture: Path) -> str:
+    """The capture's file name as a name of a source."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", capture.name).lstrip("._-")[:80]
+    return name or "capture"
+
+
+def _submit(report: Mapping[str, Any], source: str, site: str, data: str) -> dict[str, int]:
+    """Posts the devices in parts, and returns how many were new, known, passed over, and the findings."""
+    from bastide.cli.client import connect
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", source):
+        raise Refused(f"{source!r} does not name a source; use letters, digits, dots and dashes, 80 at most.")
+    total = {"new": 0, "known": 0, "findings": 0, "passed_over": 0}
+    devices = [_submitted(device) for device in report["devices"]]
+    with connect(data) as api:
+        for start in range(0, len(devices), MAX_SUBMITTED):
+            part = devices[start : start + MAX_SUBMITTED]
+            answer = api.post("/scans", {"source": source, "site": site, "devices": part})
+            total["new"] += len(answer["new"])
+            total["known"] += len(answer["known"])
+            total["findings"] += answer["findings"]
+            total["passed_over"] += answer["passed_over"]
+    return total
+
+
+def _submitted(device: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: device[name] for name in _SUBMITTED}
+    kept["hostnames"] = [name[:200] for name in device["hostnames"]]
+    kept["vendor"] = device["vendor"][:200] if device["vendor"] else None
+    kept["findings"] = [
+        {name: finding[name] for name in ("code", "severity", "confidence", "title", "advice")}
+        for finding in device["findings"]
+    ]
+    return kept
+
+
+def _progress() -> Callable[[dict[str, Any]], None] | None:
     """One line on standard error that is rewritten; nothing where standard error is no terminal."""
     if not sys.stderr.isatty():
         return None
 
     def say(line: dict[str, Any]) -> None:
         if "progress" in line and line["size"]:
-            sys.stderr.write(f"\r\x1b[Kreading {Path(line['progress']).name}: {line['done'] * 100 // line['size']} %")
+            name = output.printable(Path(line["progress"]).name)
+            sys.stderr.write(f"\r\x1b[Kreading {name}: {line['done'] * 100 // line['size']} %")
         elif line.get("stage") == "compile":
-            sys.stderr.write("\r\x1b[Kcompiling the packet kernel for this machine (once, about 15 s)")
+            sys.stderr.write("\r\x1b[Kcompiling the packet kernel for this machine (once, 15 s or more)")
         elif line.get("stage") == "ready":
             sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()

@@ -1,7 +1,7 @@
 """The adapters that commands use directly."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,25 @@ __all__ = ["DataDirectory", "audit_ledger", "exported_bundle", "open_directory",
 
 
 def parse_captures(
-    paths: Sequence[Path], order: Mapping[str, Any], on_line: Callable[[dict[str, Any]], None] | None
+    paths: Sequence[Path],
+    fingerprints: Path | None = None,
+    on_line: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """The sandboxed parser's report on captures. Their descriptors are opened here and closed again."""
     from bastide.adapters.capture.files import open_capture
     from bastide.adapters.sandbox.parser import parse
 
     opened: list[tuple[str, int]] = []
+    base: int | None = None
     try:
         for path in paths:
             opened.append((str(path), open_capture(path)))
+        if fingerprints is not None:
+            base = open_capture(fingerprints)
         octets = sum(os.fstat(descriptor).st_size for _, descriptor in opened)
-        return parse(opened, {"octets": octets, **order}, on_line)
+        return parse(opened, {"octets": octets}, on_line, base)
     finally:
-        for _, descriptor in opened:
+        for descriptor in [*(descriptor for _, descriptor in opened), *([] if base is None else [base])]:
             os.close(descriptor)
 
 

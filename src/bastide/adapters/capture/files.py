@@ -36,6 +36,15 @@ def open_capture(path: Path) -> int:
     return descriptor
 
 
+def read_whole(descriptor: int, most: int = 64 * 1024 * 1024) -> bytes:
+    """All octets of a file, which it closes. ``Unreadable`` where there are more than ``most``."""
+    with os.fdopen(descriptor, "rb") as file:
+        octets = file.read(most + 1)
+    if len(octets) > most:
+        raise Unreadable(f"The file is longer than {most // 1024**2} MiB; that is no fingerprint base.")
+    return octets
+
+
 class CaptureFile:
     """One file behind a descriptor, which it closes."""
 

@@ -64,13 +64,17 @@ def parse(
     captures: Sequence[tuple[str, int]],
     order: Mapping[str, Any],
     on_line: Callable[[dict[str, Any]], None] | None = None,
+    fingerprints: int | None = None,
 ) -> dict[str, Any]:
-    """The parser's answer on captures (name, open descriptor). ``on_line`` is handed its progress lines.
+    """The parser's answer on captures (name, open descriptor), compared with a fingerprint base behind a descriptor where
+    one is given. ``on_line`` is handed its progress lines.
 
     ``Unreadable`` with the parser's sentence where a file is no capture; ``ParserFailed`` where the parser did not come to
     an answer.
     """
     with _compiled_kernel() as folder:
+        if on_line is not None and not any(folder.iterdir()):
+            on_line({"stage": "compile"})
         environment = {
             "PATH": os.defpath,
             "LC_ALL": "C.UTF-8",
@@ -84,13 +88,14 @@ def parse(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=[descriptor for _, descriptor in captures],
+            pass_fds=[descriptor for _, descriptor in captures] + ([] if fingerprints is None else [fingerprints]),
             env=environment,
             cwd="/",
         )
         wanted = {
             "captures": [{"name": name, "descriptor": descriptor} for name, descriptor in captures],
             "memory_bytes": MEMORY_BYTES,
+            "fingerprints": fingerprints,
             **order,
         }
         try:

@@ -1,9 +1,16 @@
 """What a scan hands back: plain values, in the form of ``bastide scan --json``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bastide.network.traffic.devices import SeenDevice, Vendor, devices_of, moment
 from bastide.network.traffic.findings import Observed, findings_of
+from bastide.network.traffic.identity.match import Identity, Matcher
+from bastide.network.traffic.identity.observation import observations_of
+from bastide.network.traffic.identity.tokens import tokens_of
+from bastide.network.traffic.identity.match import Identity, Matcher
+from bastide.network.traffic.identity.observation import observations_of
+from bastide.network.traffic.identity.tokens import tokens_of
 from bastide.network.traffic.kernel.tables import (
     C_BYTES,
     C_DEVICES_EVICTED,
@@ -19,6 +26,9 @@ from bastide.network.traffic.kernel.tables import (
 from bastide.network.traffic.survey import Survey, counts_by_protocol
 from bastide.network.traffic.words import REASONS
 
+OWN_WORD = 0.7
+"""How sure a device's own word about its model is."""
+
 _SHOWN = (
     "manufacturer",
     "model",
@@ -32,10 +42,17 @@ _SHOWN = (
 )
 
 
-def report_of(survey: Survey, vendor: Vendor) -> dict[str, Any]:
-    """Everything a survey knows, as values for JSON."""
+def report_of(survey: Survey, vendor: Vendor, matcher: Matcher | None = None) -> dict[str, Any]:
+    """Everything a survey knows, as values for JSON. With a ``matcher`` devices are compared with a fingerprint base."""
+    devices = devices_of(survey, vendor)
+    if matcher is None:
+        types = [_own_words(device) for device in devices]
+    else:
+        seen = observations_of(survey, devices)
+        types = [_matched(matcher.answer(tokens_of(one))) for one in seen]
     tables = survey.tables
     counters = tables.counters.tolist()
+    devices = devices_of(survey, vendor)
     undecodable = {REASONS[number]: int(count) for number, count in enumerate(tables.reasons) if count}
     for name, count in sorted(survey.malformed.items()):
         undecodable[f"{name} message malformed"] = count
@@ -45,7 +62,9 @@ def report_of(survey: Survey, vendor: Vendor) -> dict[str, Any]:
         "flows": counters[C_FLOWS],
         "protocols": counts_by_protocol(tables),
         "undecodable": undecodable,
-        "devices": [device_entry(device, findings_of(device)) for device in devices_of(survey, vendor)],
+        "devices": [
+            device_entry(device, kind, findings_of(device)) for device, kind in zip(devices, types, strict=True)
+        ],
         "first_seen": moment(counters[C_FIRST]).isoformat() if counters[C_PACKETS] else None,
         "last_seen": moment(counters[C_LAST]).isoformat() if counters[C_PACKETS] else None,
         "limits": {
@@ -59,7 +78,44 @@ def report_of(survey: Survey, vendor: Vendor) -> dict[str, Any]:
     }
 
 
-def device_entry(device: SeenDevice, findings: tuple[Observed, ...]) -> dict[str, Any]:
+def _own_words(device: SeenDevice) -> dict[str, Any]:
+    """Without a fingerprint base: what the device calls itself. It may lie, so it is never sure."""
+    models = device.values("model", "product")
+    makers = device.values("manufacturer")
+    candidates = []
+    for model in models[:5]:
+        known = makers[0] if makers and makers[0].lower() not in model.lower() else ""
+        candidates.append(
+            {
+                "type": f"{known} {model}".strip(),
+                "confidence": round(OWN_WORD / len(models), 3),
+                "because": [f"model={model}", *(f"manufacturer={maker}" for maker in makers[:1])],
+            }
+        )
+    first = candidates[0] if len(candidates) == 1 else None
+    return {
+        "value": first["type"] if first else None,
+        "confidence": first["confidence"] if first else 0.0,
+        "candidates": candidates,
+        "because": first["because"] if first else [],
+    }
+
+
+def _matched(identity: Identity) -> dict[str, Any]:
+    return {
+        "value": identity.value,
+        "confidence": round(identity.confidence, 4),
+        "candidates": [
+            {"type": one.type, "confidence": round(one.confidence, 4), "because": list(one.because)}
+            for one in identity.candidates
+        ],
+        "because": list(identity.because),
+        "siblings": list(identity.siblings),
+        "unknown": round(identity.unknown, 4),
+    }
+
+
+def device_entry(device: SeenDevice, kind: dict[str, Any], findings: tuple[Observed, ...]) -> dict[str, Any]:
     """One device for JSON."""
     return {
         "mac": device.mac,
@@ -71,7 +127,7 @@ def device_entry(device: SeenDevice, findings: tuple[Observed, ...]) -> dict[str
             {"port": service.port, "transport": service.transport, "protocol": service.protocol}
             for service in device.services
         ],
-        "type": {"value": None, "confidence": 0.0, "candidates": [], "because": []},
+        "type": kind,
         "first_seen": device.first_seen.isoformat(),
         "last_seen": device.last_seen.isoformat(),
         "findings": [

@@ -25,15 +25,21 @@ def main() -> None:
     octets = int(order.get("octets", 0))
     wiring.bound(int(order["memory_bytes"]), CPU_SECONDS_AT_LEAST + octets // OCTETS_PER_CPU_SECOND)
     began = time.monotonic()
-    from bastide.controller.workers.parser.work import scan, warm_up
+    from bastide.controller.workers.parser.work import scan, tokens, warm_up
+
+    work = tokens if "wanted" in order else scan
 
     vendor = wiring.vendors()
     captures = wiring.open_captures([(entry["name"], entry["descriptor"]) for entry in order["captures"]])
+    described = order.get("fingerprints")
+    fingerprints = wiring.read_descriptor(described) if described is not None else None
     warm_up()
     missing += wiring.lock_down()
     _say(stage="ready", start_seconds=round(time.monotonic() - began, 3), not_sandboxed=missing)
     try:
-        report = scan(captures, vendor, order, lambda name, done, size: _say(progress=name, done=done, size=size))
+        report = scan(
+            captures, fingerprints, vendor, order, lambda name, done, size: _say(progress=name, done=done, size=size)
+        )
     except Unreadable as error:
         _say(refused=error.sentence, code=error.reason)
         return

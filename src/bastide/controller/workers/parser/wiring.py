@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from bastide.network.traffic.devices import Vendor
     from bastide.ports.network import Capture
 
-__all__ = ["bound", "lock_down", "open_captures", "separate", "vendors"]
+__all__ = ["bound", "lock_down", "open_captures", "read_descriptor", "separate", "vendors"]
 
 
 def vendors() -> "Vendor":
@@ -22,3 +22,10 @@ def open_captures(named: list[tuple[str, int]]) -> "list[Capture]":
     from bastide.adapters.capture.files import CaptureFile
 
     return [CaptureFile(name, descriptor) for name, descriptor in named]
+
+
+def read_descriptor(descriptor: int) -> bytes:
+    """All of an open file, at most what a fingerprint base may be long."""
+    from bastide.adapters.capture.files import read_whole
+
+    return read_whole(descriptor)

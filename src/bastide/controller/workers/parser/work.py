@@ -1,5 +1,6 @@
 """What the parser does inside the sandbox."""
 
+import base64
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -8,23 +9,59 @@ from typing import Any
 import numpy as np
 
 from bastide.flows.scan_captures import Progress, scan_captures
-from bastide.network.traffic.devices import Vendor
+from bastide.network.traffic.devices import Vendor, devices_of
 from bastide.network.traffic.dissect import BY_PROTOCOL, Context, Malformed, dissect
-from bastide.network.traffic.kernel.tables import relabel
+from bastide.network.traffic.identity.base import decode
+from bastide.network.traffic.identity.match import Matcher
+from bastide.network.traffic.identity.base import decode
+from bastide.network.traffic.identity.match import Matcher
+from bastide.network.traffic.identity.observation import observations_of
+from bastide.network.traffic.identity.tokens import tokens_of
+from bastide.network.traffic.kernel.tables import new_tables, relabel
 from bastide.network.traffic.reading import reader_of
 from bastide.network.traffic.report import report_of
 from bastide.network.traffic.survey import Survey
 from bastide.ports.network import Capture
 
 
-def scan(captures: Sequence[Capture], vendor: Vendor, order: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The report on all captures together."""
+def scan(
+    captures: Sequence[Capture],
+    fingerprints: bytes | None,
+    vendor: Vendor,
+    order: Mapping[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    """The report on all captures together; ``fingerprints`` is the document of a base to compare with."""
+    matcher = Matcher(decode(fingerprints)) if fingerprints is not None else None
     survey = Survey(deep=int(order.get("deep", 1)))
     began = time.perf_counter()
     scan_captures(captures, survey, _seldom(progress))
-    report = report_of(survey, vendor)
+    report = report_of(survey, vendor, matcher)
     report["seconds"] = round(time.perf_counter() - began, 4)
     return report
+
+
+def tokens(captures: Sequence[Capture], vendor: Vendor, order: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """What the wanted devices of each capture say, as tokens: ``order["wanted"]`` has the MAC addresses by capture."""
+    found: list[dict[str, list[str]]] = []
+    for capture, wanted in zip(captures, order["wanted"], strict=True):
+        survey = Survey(tables=new_tables(flow_bits=15, device_bits=12, pair_bits=15, seen_bits=15))
+        scan_captures([capture], survey, _seldom(progress))
+        devices = devices_of(survey, vendor)
+        found.append(
+            {
+                device.mac: sorted(tokens_of(seen))
+                for device, seen in zip(devices, observations_of(survey, devices), strict=True)
+                if device.mac in wanted
+            }
+        )
+    return {"tokens": found}
+
+
+def _matcher(order: Mapping[str, Any]) -> Matcher | None:
+    """The fingerprint base of the order, read here because it may come from anybody."""
+    packed = order.get("fingerprints")
+    return Matcher(decode(base64.b64decode(packed))) if packed else None
 
 
 def _seldom(progress: Progress) -> Progress:
