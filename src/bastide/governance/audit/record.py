@@ -25,6 +25,8 @@ from bastide.core.ids import RecordId
 
 FORM = 1
 MAX_RECORD_BYTES = 65_535
+# Nobody nests deeper on purpose, and whatever walks a body may do so by recursion.
+MAX_DEPTH = 32
 PERSONAL_MARK = "$personal"
 ERASED = Personal("[erased]")
 
@@ -113,6 +115,8 @@ def read_record(data: bytes) -> Stored:
         raise MalformedRecord(f"The bytes are not a record: {str(wrong)[:200]}.") from wrong
     if again != data:
         raise MalformedRecord("The record is not in its canonical form.")
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _deeper(stored.body, MAX_DEPTH):
+        raise MalformedRecord(f"The body of the record is nested deeper than {MAX_DEPTH}.")
     if stored.form != FORM:
         raise MalformedRecord(f"The record has form {stored.form}, and this release reads form {FORM}.")
     if not isinstance(stored.actor, str) and list(stored.actor) != [PERSONAL_MARK]:
@@ -130,10 +134,24 @@ def opened(stored: Stored, reveal: Reveal) -> Record:
 
 
 def commitments(stored: Stored) -> list[str]:
-    """The commitments in a record, in the order of its text."""
+    """The commitments in a record, the actor's first."""
     found: list[str] = []
-    opened(stored, lambda commitment: found.append(commitment) or ERASED)  # type: ignore[func-returns-value]
+    for value in (stored.actor, *stored.body.values()):
+        if type(value) is dict or type(value) is list:
+            _find(value, found)
     return found
+
+
+def _find(value: Any, found: list[str]) -> None:
+    if isinstance(value, dict):
+        if list(value) == [PERSONAL_MARK] and isinstance(value[PERSONAL_MARK], str):
+            found.append(value[PERSONAL_MARK])
+        else:
+            for one in value.values():
+                _find(one, found)
+    elif isinstance(value, list):
+        for one in value:
+            _find(one, found)
 
 
 def flat(body: Any) -> Mapping[str, Recorded] | None:
@@ -147,8 +165,10 @@ def plain(body: Any) -> Mapping[str, Recorded]:
     """A mapping or one of core's dataclasses as nothing but mappings, lists, text, numbers and ``Personal``."""
     try:
         value = _plain(body)
-    except RecursionError as wrong:
-        raise RecordRefused("A record's body is nested too deep: record a digest of it.") from wrong
+    except RecursionError:
+        value = None
+    if value is None or _deeper(value, MAX_DEPTH):
+        raise RecordRefused(f"A record's body is nested deeper than {MAX_DEPTH}: record a digest of it.")
     if not isinstance(value, dict):
         raise TypeError(f"the body of a record is a mapping or a dataclass, not {type(body).__name__}")
     return value
@@ -204,6 +224,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str | int | float):  # a subclass, NewType's or an enum's cousin
         return _plain(kind.__mro__[-2](value))
     raise TypeError(f"{kind.__name__} has no form in the ledger")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(one, levels - 1) for one in inner)
 
 
 def _name(name: Any) -> str:
