@@ -15,6 +15,9 @@ class Command(NamedTuple):
 
 COMMANDS: tuple[Command, ...] = (
     Command("scan", "bastide.cli.scan:scan", "Name the devices in a capture and say what is wrong with them."),
+    Command(
+        "fingerprint", "bastide.cli.fingerprint:app", "Learn device types from labelled captures, and measure them."
+    ),
     Command("up", "bastide.cli.up:up", "Start everything on this machine; Ctrl-C stops it."),
     Command("demo", "bastide.cli.demo:demo", "Run the demo fleet against a Bastide that runs here."),
     Command(

@@ -21,8 +21,12 @@ def parse_captures(
     paths: Sequence[Path],
     fingerprints: Path | None = None,
     on_line: Callable[[dict[str, Any]], None] | None = None,
+    wanted: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """The sandboxed parser's report on captures. Their descriptors are opened here and closed again."""
+    """The sandboxed parser's report on captures. Their descriptors are opened here and closed again.
+
+    With ``wanted`` (MAC addresses, for each capture) it is what those devices say in each capture, as tokens.
+    """
     from bastide.adapters.capture.files import open_capture
     from bastide.adapters.sandbox.parser import parse
 
@@ -34,7 +38,8 @@ def parse_captures(
         if fingerprints is not None:
             base = open_capture(fingerprints)
         octets = sum(os.fstat(descriptor).st_size for _, descriptor in opened)
-        return parse(opened, {"octets": octets}, on_line, base)
+        order: dict[str, Any] = {"octets": octets} if wanted is None else {"octets": octets, "wanted": wanted}
+        return parse(opened, order, on_line, base)
     finally:
         for descriptor in [*(descriptor for _, descriptor in opened), *([] if base is None else [base])]:
             os.close(descriptor)

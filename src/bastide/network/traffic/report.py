@@ -1,13 +1,9 @@
 """What a scan hands back: plain values, in the form of ``bastide scan --json``."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from bastide.network.traffic.devices import SeenDevice, Vendor, devices_of, moment
 from bastide.network.traffic.findings import Observed, findings_of
-from bastide.network.traffic.identity.match import Identity, Matcher
-from bastide.network.traffic.identity.observation import observations_of
-from bastide.network.traffic.identity.tokens import tokens_of
 from bastide.network.traffic.identity.match import Identity, Matcher
 from bastide.network.traffic.identity.observation import observations_of
 from bastide.network.traffic.identity.tokens import tokens_of
@@ -52,7 +48,6 @@ def report_of(survey: Survey, vendor: Vendor, matcher: Matcher | None = None) ->
         types = [_matched(matcher.answer(tokens_of(one))) for one in seen]
     tables = survey.tables
     counters = tables.counters.tolist()
-    devices = devices_of(survey, vendor)
     undecodable = {REASONS[number]: int(count) for number, count in enumerate(tables.reasons) if count}
     for name, count in sorted(survey.malformed.items()):
         undecodable[f"{name} message malformed"] = count
@@ -104,14 +99,14 @@ def _own_words(device: SeenDevice) -> dict[str, Any]:
 def _matched(identity: Identity) -> dict[str, Any]:
     return {
         "value": identity.value,
-        "confidence": round(identity.confidence, 4),
+        "confidence": identity.confidence,
         "candidates": [
-            {"type": one.type, "confidence": round(one.confidence, 4), "because": list(one.because)}
+            {"type": one.type, "confidence": one.confidence, "because": list(one.because)}
             for one in identity.candidates
         ],
         "because": list(identity.because),
         "siblings": list(identity.siblings),
-        "unknown": round(identity.unknown, 4),
+        "unknown": identity.unknown,
     }
 
 

@@ -27,8 +27,6 @@ def main() -> None:
     began = time.monotonic()
     from bastide.controller.workers.parser.work import scan, tokens, warm_up
 
-    work = tokens if "wanted" in order else scan
-
     vendor = wiring.vendors()
     captures = wiring.open_captures([(entry["name"], entry["descriptor"]) for entry in order["captures"]])
     described = order.get("fingerprints")
@@ -36,10 +34,15 @@ def main() -> None:
     warm_up()
     missing += wiring.lock_down()
     _say(stage="ready", start_seconds=round(time.monotonic() - began, 3), not_sandboxed=missing)
+
+    def progress(name: str, done: int, size: int) -> None:
+        _say(progress=name, done=done, size=size)
+
     try:
-        report = scan(
-            captures, fingerprints, vendor, order, lambda name, done, size: _say(progress=name, done=done, size=size)
-        )
+        if "wanted" in order:
+            report = tokens(captures, vendor, order, progress)
+        else:
+            report = scan(captures, fingerprints, vendor, order, progress)
     except Unreadable as error:
         _say(refused=error.sentence, code=error.reason)
         return

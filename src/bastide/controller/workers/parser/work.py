@@ -1,6 +1,5 @@
 """What the parser does inside the sandbox."""
 
-import base64
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,6 @@ import numpy as np
 from bastide.flows.scan_captures import Progress, scan_captures
 from bastide.network.traffic.devices import Vendor, devices_of
 from bastide.network.traffic.dissect import BY_PROTOCOL, Context, Malformed, dissect
-from bastide.network.traffic.identity.base import decode
-from bastide.network.traffic.identity.match import Matcher
 from bastide.network.traffic.identity.base import decode
 from bastide.network.traffic.identity.match import Matcher
 from bastide.network.traffic.identity.observation import observations_of
@@ -52,16 +49,10 @@ def tokens(captures: Sequence[Capture], vendor: Vendor, order: Mapping[str, Any]
             {
                 device.mac: sorted(tokens_of(seen))
                 for device, seen in zip(devices, observations_of(survey, devices), strict=True)
-                if device.mac in wanted
+                if device.mac is not None and device.mac in wanted
             }
         )
     return {"tokens": found}
-
-
-def _matcher(order: Mapping[str, Any]) -> Matcher | None:
-    """The fingerprint base of the order, read here because it may come from anybody."""
-    packed = order.get("fingerprints")
-    return Matcher(decode(base64.b64decode(packed))) if packed else None
 
 
 def _seldom(progress: Progress) -> Progress:

@@ -26,8 +26,11 @@ MAX_POINTS = 12
 
 
 def cut_off_of(judged: Sequence[Judged]) -> float:
-    """One number for the whole base: from where the fewest held-out answers are wrong, known devices that are called unknown
-    and unknown ones that are called a type counted alike, up to 0.5; more only where that would lose more than 5 % of the known."""
+    """One number for the whole base: the most lenient one at which the fewest held-out answers are wrong.
+
+    A known device that is called unknown and an unknown one that is called a type count alike. It is 0.5 at most, and more
+    only where that would lose more than 5 % of the known.
+    """
     if not judged:
         return NONE_OF_THESE
     known = np.array([max(1.0 - float(probabilities.sum()), 0.0) for _, probabilities, _, _ in judged])
@@ -38,7 +41,7 @@ def cut_off_of(judged: Sequence[Judged]) -> float:
     steps = np.linspace(least, NONE_OF_THESE, 41)
     wrong = np.array([float((known > cut).mean() + (strange <= cut).mean()) for cut in steps])
     best = steps[wrong <= wrong.min() + 1e-9]
-    return round(float(best[len(best) // 2]), 6)
+    return round(float(best[-1]), 6)
 
 
 def calibration_of(judged: Sequence[Judged]) -> tuple[tuple[float, float], ...]:

@@ -83,7 +83,7 @@ class Sample:
 def learn(samples: Sequence[Sample], note: str = "") -> Base:
     """The base that the samples teach. ``TooFew`` without samples; ``Refused`` where there are too many or a bad label."""
     _check(samples)
-    parts = _parts(samples)
+    parts = parts_of(samples)
     held_out: list[tuple[str, Array, Array, tuple[str, ...]]] = []
     for part in range(PARTS):
         taught = [sample for sample, own in zip(samples, parts, strict=True) if own != part]
@@ -139,12 +139,12 @@ def _check(samples: Sequence[Sample]) -> None:
             )
 
 
-def _parts(samples: Sequence[Sample]) -> list[int]:
-    """The part of each sample: those of one type are dealt out in turn."""
+def parts_of(samples: Sequence[Sample], count: int = PARTS) -> list[int]:
+    """The part of each sample, 0 to ``count`` - 1: those of one type are dealt out in turn."""
     dealt: Counter[str] = Counter()
     parts = []
     for sample in samples:
-        parts.append(dealt[sample.label] % PARTS)
+        parts.append(dealt[sample.label] % count)
         dealt[sample.label] += 1
     return parts
 
@@ -229,7 +229,9 @@ def _fit(samples: Sequence[Sample], place: list[int], table: Table) -> tuple[Arr
         mine[at] = table.owner == table.owner[own]
         usable[at, own] = size[own] > 0
     sizes = Counter(samples[index].label for index in chosen)
-    share = np.array([(1.0 if at < whole else _SHARE_ELSEWHERE) / sizes[samples[index].label] for at, index in enumerate(chosen)])
+    share = np.array(
+        [(1.0 if at < whole else _SHARE_ELSEWHERE) / sizes[samples[index].label] for at, index in enumerate(chosen)]
+    )
     return _ascend(space, mine & usable, usable, share / share.mean())
 
 

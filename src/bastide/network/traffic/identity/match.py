@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bastide.core.error import Refused
 from bastide.network.traffic.identity.base import PER_FACET, Base, Weights
 from bastide.network.traffic.identity.facets import FACETS, facet_of
 
@@ -29,7 +30,16 @@ MAX_BECAUSE = 6
 NEAR = 0.5
 """A candidate that is at least this share as probable as the first one is not told apart from it."""
 
+MAX_CELLS = 50_000_000
+"""Variants times tokens of a base in memory: 400 MB."""
+
 DIMENSIONS = PER_FACET * len(FACETS) + 2
+
+
+class TooLarge(Refused):
+    """The base has more types and tokens than fit into memory."""
+
+    code = "fingerprints:base:too-large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +65,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The variants as arrays: ``counts`` and ``samples`` by variant, ``owner`` is the number of a variant's type."""
+    """The variants as arrays: ``counts`` and ``samples`` by variant, ``owner`` is the number of a variant's type.
+
+    ``groups`` has a row for each token and a 1 in the column of its facet.
+    """
 
     vocabulary: dict[str, int]
     facet: NDArray[np.int64]
+    groups: Array
     counts: Array
     samples: Array
     owner: NDArray[np.int64]
@@ -79,12 +93,19 @@ class Table:
 
 def table_of(counts: list[dict[str, int]], samples: list[int], owner: list[int], types: int) -> Table:
     vocabulary = {token: number for number, token in enumerate(sorted(set().union(*counts)))}
+    if len(counts) * len(vocabulary) > MAX_CELLS:
+        raise TooLarge(
+            f"{len(counts)} variants with {len(vocabulary)} different tokens are more than one base holds; "
+            "keep fewer types in it."
+        )
     array = np.zeros((len(counts), len(vocabulary)))
     for row, tokens in enumerate(counts):
         for token, count in tokens.items():
             array[row, vocabulary[token]] = count
     facet = np.array([facet_of(token) for token in vocabulary], np.int64)
-    return Table(vocabulary, facet, array, np.array(samples, float), np.array(owner, np.int64), types)
+    groups = np.zeros((len(vocabulary), len(FACETS)))
+    groups[np.arange(len(vocabulary)), facet] = 1
+    return Table(vocabulary, facet, groups, array, np.array(samples, float), np.array(owner, np.int64), types)
 
 
 def rates(counts: Array, samples: Array) -> Array:
@@ -103,13 +124,10 @@ def token_weights(rate: Array, owner: NDArray[np.int64], types: int) -> Array:
 
 def features(table: Table, rate: Array, weight: Array, present: Array, unseen: Array) -> Array:
     """One row for each variant, ``DIMENSIONS`` columns; all but the last two speak against it."""
-    facets = len(FACETS)
-    groups = np.zeros((len(table.vocabulary), facets))
-    groups[np.arange(len(table.vocabulary)), table.facet] = 1
     heard = weight * present
-    said = heard @ groups + unseen * UNSEEN_WEIGHT
-    explained = (rate * heard) @ groups
-    expected = (rate * weight) @ groups
+    said = heard @ table.groups + unseen * UNSEEN_WEIGHT
+    explained = (rate * heard) @ table.groups
+    expected = (rate * weight) @ table.groups
     unexplained = np.maximum(said - explained, 0)
     missing = np.maximum(expected - explained, 0)
     mass = explained.sum(1, keepdims=True)
