@@ -5,6 +5,7 @@ import json
 import os
 import random
 import struct
+import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -393,7 +394,31 @@ async def test_keys_do_not_open_with_another_passphrase_nor_from_a_changed_file(
     with pytest.raises(AssertionError, match="the keys that it belongs to are gone"):
         process.start()
     (folder / "away").rename(folder / "keys.enc")
+    (folder / "journal.log").rename(folder / "away")
+    with pytest.raises(AssertionError, match="the journal of what they signed is not in"):
+        process.start()
+    (folder / "away").rename(folder / "journal.log")
     process.start()
+
+
+async def test_a_first_start_that_is_killed_is_begun_again(tmp_path: Path) -> None:
+    seed = int.from_bytes(os.urandom(4), "big")
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BASTIDE_")}
+    for _ in range(6):
+        killed = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bastide.signer", env={**environment, "BASTIDE_DATA": str(tmp_path)}
+        )
+        await asyncio.sleep(chance.uniform(0.15, 0.5))
+        killed.kill()
+        await killed.wait()
+    process = SignerProcess(tmp_path).start()
+    first = (tmp_path / "trust" / "root.pem").read_bytes()
+    process.kill()
+    process.start()
+    assert (tmp_path / "trust" / "root.pem").read_bytes() == first
+    process.stop()
 
 
 async def test_a_passphrase_may_come_from_elsewhere(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bastide.core.merkle import leaf_hash, node_hash
-from bastide.signer.authority import Authorities, establish
+from bastide.signer.authority import Authorities, establish, established
 from bastide.signer.journal import Journal
 from bastide.signer.keyfile import KeyFile
 from bastide.signer.memory import Remembrance
@@ -57,6 +57,7 @@ async def running(folder: Path, segment_bytes: int = 1 << 20, window: int = 1000
     memory = Remembrance(window)
     journal = Journal(folder, clock, memory, segment_bytes)
     journal.open(authorities.described())
+    established(folder)
     yield Running(Service(authorities, journal, memory, Limits(), clock), authorities)
     await journal.close()
 

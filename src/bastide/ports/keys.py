@@ -90,7 +90,9 @@ class KeyStore(Protocol):
     """Where the authority keys are. Lets out ``KeysUnusable``."""
 
     @property
-    def exists(self) -> bool: ...
+    def exists(self) -> bool:
+        """True where all the keys are there."""
+        ...
 
     @property
     def blocking(self) -> bool:

@@ -1,7 +1,8 @@
 """The authorities: a root, the CA that issues, and the three Ed25519 keys, each with the public half that others check by.
 
-On the first start they are made, in an order that a crash may break anywhere: the keys, the two certificates, the journal
-(whose first line names them), the public halves. Later starts check that all of it still belongs together.
+On the first start they are made, in an order that a crash may break anywhere: a mark that this is the first start, the keys,
+the two certificates, the journal (whose first line names them); then the mark is taken away. Later starts check that all of it
+still belongs together: keys without a journal, and without the mark, are keys whose journal somebody took away.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from bastide.signer.files import own_folder, write_whole
 from bastide.wire.nkeys import Kind, encode_public
 from bastide.wire.note import VerifierKey
 
+MARK = "first-start"
 ROOT_LIFETIME = timedelta(days=20 * 365)
 ISSUING_LIFETIME = timedelta(days=10 * 365)
 # A clock that is a little behind must not find the new authorities not yet valid.
@@ -57,12 +59,19 @@ def establish(store: KeyStore, folder: Path, now: datetime, entropy: bytes) -> A
     ``entropy`` is 48 random bytes, used only where they are made.
     """
     own_folder(folder)
-    signed_before = any(folder.glob("journal*.log"))
+    signed_before, mark = any(folder.glob("journal*.log")), folder / MARK
     if not store.exists and signed_before:
         raise KeysUnusable(
             f"There is a journal in {folder}, but the keys that it belongs to are gone. Restore the signer's folder from a "
             "backup, or point the settings at the token that holds them."
         )
+    if store.exists and not signed_before and not mark.exists():
+        raise KeysUnusable(
+            f"There are authority keys, but the journal of what they signed is not in {folder}. Restore the signer's folder "
+            "from a backup; without its journal the signer could not tell an old ledger from the newest one."
+        )
+    if not store.exists:
+        write_whole(mark, b"", 0o600)
     keys = store.open() if store.exists else store.create()
     root_path, issuing_path = folder / "root.pem", folder / "issuing.pem"
     if not signed_before:
@@ -82,6 +91,11 @@ def establish(store: KeyStore, folder: Path, now: datetime, entropy: bytes) -> A
         note_key=VerifierKey(f"bastide/{sha256(public).hexdigest()[:16]}", public),
         account=encode_public(Kind.ACCOUNT, keys.account.public_key().public_bytes_raw()),
     )
+
+
+def established(folder: Path) -> None:
+    """The journal has begun: from now on it must be there."""
+    (folder / MARK).unlink(missing_ok=True)
 
 
 def publish(authorities: Authorities, trust: Path) -> None:

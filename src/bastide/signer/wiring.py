@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from bastide.core.error import BastideError
 from bastide.ports.clock import Clock
 from bastide.ports.keys import KeyStore
-from bastide.signer.authority import establish, publish
+from bastide.signer.authority import establish, established, publish
 from bastide.signer.config import SettingsWrong, SignerConfig
 from bastide.signer.files import own_folder
 from bastide.signer.journal import Journal
@@ -52,6 +52,7 @@ async def serving(config: SignerConfig, clock: Clock | None = None) -> AsyncIter
         memory = Remembrance()
         journal = Journal(config.folder, clock, memory)
         journal.open(authorities.described())
+        established(config.folder)
         publish(authorities, config.trust)
         service = Service(authorities, journal, memory, config.limits, clock, executor)
         listener = Listener(service, config.socket)

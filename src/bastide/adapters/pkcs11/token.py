@@ -37,15 +37,18 @@ class TokenKeys:
 
     @property
     def exists(self) -> bool:
-        return any(self._find(name) is not None for name in (*_CURVES, *_ED25519))
+        return all(self._find(name) is not None for name in (*_CURVES, *_ED25519))
 
     def create(self) -> KeyRing:
-        """Makes the keys inside the token."""
+        """Makes inside the token those keys that are not there (a crash may have left some)."""
         try:
             for name, curve in _CURVES.items():
-                self._generate(name, KeyType.EC, encode_named_curve_parameters(curve.name), Mechanism.EC_KEY_PAIR_GEN)
+                if self._find(name) is None:
+                    parameters = encode_named_curve_parameters(curve.name)
+                    self._generate(name, KeyType.EC, parameters, Mechanism.EC_KEY_PAIR_GEN)
             for name in _ED25519:
-                self._generate_ed25519(name)
+                if self._find(name) is None:
+                    self._generate_ed25519(name)
         except PKCS11Error as error:
             raise KeysUnusable(f"The token did not make the authority keys: {type(error).__name__} {error}.") from error
         return self.open()
