@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from bastide.cli import output
-from bastide.cli.fingerprints import read_packed
 from bastide.cli.wiring import parse_captures
 from bastide.core.error import Refused, Unavailable
 
