@@ -7,6 +7,7 @@ that dies with the process. Steps of a flush: write aside, fsync, rename, fsync 
 import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -164,14 +165,15 @@ class PartitionWriter:
     def _copy(self, query: str, segment: Segment) -> None:
         target = self._folder / segment.name
         aside = target.with_name(target.name + ASIDE)
-        quoted = str(aside.resolve()).replace("'", "''")
         try:
+            quoted = str(aside.resolve()).replace("'", "''")
             self._engine.execute(f"COPY ({query}) TO '{quoted}' {_PARQUET}")
             _fsync(aside)
             aside.replace(target)
             _fsync(self._folder)
         except engine_errors() as error:
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
             raise Unavailable(
                 f"The sample store {self._folder} cannot be written: {str(error)[:200]}. Make room; nothing is lost meanwhile.",
                 code="samples:unwritable",

@@ -120,6 +120,11 @@ class Ingest:
         """Stores what the journal holds beyond the files. Before anything new is taken."""
         await self.world.journal.prepare()
         first, last = await self.world.journal.bounds()
+        if last < self.world.writer.last_batch:
+            # The broker's store is new, or an older copy: its numbers would begin again, and files hold those already.
+            await self.world.journal.forget(self.world.writer.last_batch)
+            first, last = await self.world.journal.bounds()
+            LOG.warning("the broker's journal is not the one that was stored from; it goes on at batch %d", last + 1)
         start = max(first, self.world.writer.last_batch + 1)
         unsure: deque[tuple[datetime, Sequence[Entry]]] = deque(maxlen=UNSURE_BATCHES)
         for number in range(start, last + 1):
@@ -266,8 +271,8 @@ class Ingest:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
                 await self._flush()
-            except Unavailable as error:
-                LOG.warning("%s", error.sentence)
+            except (Unavailable, OSError) as error:
+                LOG.warning("%s", error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _flush(self) -> None:

@@ -1,0 +1,79 @@
+"""The journal between the broker and the files: a lost store, a full disk, an ingest worker that is away."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bastide.adapters.nats.uplink import Journal
+from tests.broker.house import House, opened, until
+from tests.peers import require
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    require("mosquitto_pub")
+    async with opened(tmp_path) as house:
+        yield house
+
+
+async def stored(house: House, count: int) -> None:
+    async def there() -> bool:
+        return await house.messages() == count
+
+    await until(there, f"{count} messages are stored")
+
+
+async def test_a_broker_that_lost_its_store_goes_on_after_the_batches_that_are_in_files(house: House) -> None:
+    device = await house.enrol()
+    for number in range(3):
+        await house.mosquitto_pub(device, "telemetry", f'{{"n": {number}}}')
+    await stored(house, 3)
+    last = (await Journal(house.broker.open.platform, "p0").bounds())[1]
+
+    house.kill(house.ingest)
+    house.kill(house.server)
+    shutil.rmtree(house.directory.nats / "store")
+    house.start_server()
+    await house.start_ingest()
+    await until(lambda: house.broker.open.platform.is_connected, "the controller is back")
+    await house.decide(device.id, (await house.state.devices.get(device.id)).standing.TRUSTED)
+
+    for number in range(3, 6):
+        await house.mosquitto_pub(device, "telemetry", f'{{"n": {number}}}')
+    await stored(house, 6)
+    assert (await Journal(house.broker.open.platform, "p0").bounds())[1] > last
+    assert {value for _, _, value in await house.samples.latest(device.id, 10)} == {0, 1, 2, 3, 4, 5}
+
+
+async def test_while_ingest_is_away_nothing_is_acknowledged_and_afterwards_everything_works(house: House) -> None:
+    device = await house.enrol()
+    house.kill(house.ingest)
+    lost = await house.mosquitto_pub(device, "telemetry", '{"n": 1}')
+    assert "PUBACK" not in lost.stdout
+    await house.start_ingest()
+    kept = await house.mosquitto_pub(device, "telemetry", '{"n": 2}')
+    assert "PUBACK" in kept.stdout
+    await stored(house, 1)
+
+
+async def test_where_files_cannot_be_written_messages_stay_in_the_journal_until_they_can(house: House) -> None:
+    device = await house.enrol()
+    folder = house.directory.samples / "p0"
+    aside = house.directory.samples.parent / "aside"
+    folder.rename(aside)
+    folder.write_text("in the way")
+    for number in range(3):
+        done = await house.mosquitto_pub(device, "telemetry", f'{{"n": {number}}}')
+        assert "PUBACK" in done.stdout
+    log = house.directory.logs / "ingest.log"
+    await until(lambda: "cannot be written" in log.read_text(), "the worker says so")
+    first, last = await Journal(house.broker.open.platform, "p0").bounds()
+    assert last - first + 1 == 3
+
+    folder.unlink()
+    aside.rename(folder)
+    await stored(house, 3)
+    first, last = await Journal(house.broker.open.platform, "p0").bounds()
+    assert first == last + 1
