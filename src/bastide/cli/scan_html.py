@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from bastide.cli.output import printable
-from bastide.cli.scan_text import name_of, summary_lines, urgent
+from bastide.cli.scan_text import name_of, placed, summary_lines, urgent
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--dim:#5d6b7c;--line:#d9e0e8;--card:#f6f8fa;--page:#fff;
@@ -54,7 +54,7 @@ def _first(devices: Sequence[Mapping[str, Any]]) -> str:
         return ""
     items = []
     for finding, having in groups:
-        named = ", ".join(_text(name_of(device)) for device in having[:12])
+        named = ", ".join(_text(placed(device)) for device in having[:12])
         more = f" and {len(having) - 12} more" if len(having) > 12 else ""
         items.append(
             f'<li class="{finding["severity"]}"><span class="level">{finding["severity"]}</span>'

@@ -36,6 +36,13 @@ def name_of(device: Mapping[str, Any]) -> str:
     return str(device["mac"] or (device["ips"] or ["unknown"])[0])
 
 
+def placed(device: Mapping[str, Any]) -> str:
+    """Its name and where to find it, for several alike."""
+    name = name_of(device)
+    where = str((device["ips"] or [device["mac"] or ""])[0])
+    return name if where in ("", name) else f"{name} ({where})"
+
+
 def urgent(devices: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
     """Each kind of finding, worst first, with the devices that have it."""
     groups: dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]]]] = {}
@@ -93,7 +100,7 @@ def _first(console: Console, devices: Sequence[Mapping[str, Any]]) -> None:
         line.append(finding["severity"], style=_STYLE[finding["severity"]])
         line.append(f"  {finding['title']}")
         console.print(line)
-        names = ", ".join(name_of(device) for device in having[:5])
+        names = ", ".join(placed(device) for device in having[:5])
         more = f" and {len(having) - 5} more" if len(having) > 5 else ""
         console.print(Text(f"   {names}{more}", style="cyan"))
         console.print(f"   {finding['advice']}")

@@ -214,6 +214,7 @@ def dissect_tls(payload: bytes, context: Context) -> Message:
             found = _server_hello(body)
             fields.update(found)
             said.append(Said("tls", found["version"]))
+            said.append(Said("peer-tls", found["version"], "receiver"))
             wants = found["version"] not in ("TLS 1.3",)
         elif kind == 11 and body.left >= 6:
             body.skip(3)
@@ -255,7 +256,8 @@ def dissect_dtls(payload: bytes, _: Context) -> Message:
         return Message("dtls", fields | found, tuple(said))
     if handshake == 2:
         found = _server_hello(record)
-        return Message("dtls", fields | found, (Said("tls", found["version"]),))
+        said = [Said("tls", found["version"]), Said("peer-tls", found["version"], "receiver")]
+        return Message("dtls", fields | found, tuple(said))
     return Message("dtls", fields)
 
 
