@@ -82,7 +82,9 @@ class Play:
         kinds = {member.kind: member for member in self._members}
         for kind, member in kinds.items():
             await self._api.put_profile(profile_document(kind), member.owner)
-        self._narrator.tell("profiles", f"{len(kinds)} kinds of device are described: {', '.join(kinds)}.", "/profiles")
+        self._narrator.tell(
+            "profiles", f"{len(kinds)} kinds of device are described: {', '.join(kinds)}.", "/settings/classes"
+        )
 
     async def _enrol(self) -> None:
         """Each device that has no certificate of this installation makes a key and enrols; the others keep what they have."""
@@ -132,7 +134,6 @@ class Play:
         self._narrator.tell(
             "connected",
             f"{there} devices are connected by MQTT over mutual TLS{outside}.",
-            "/devices",
             connected=there,
             kept_out=kept_out,
         )
@@ -153,11 +154,11 @@ class Play:
             look,
             device=villain.device,
         )
-        self._cut_off.add(villain.device)
         seconds = await villain.misuse(others, CUT_OFF_PATIENCE_S)
         if seconds is None:
             self._narrator.tell("not-cut-off", f"{name} is still connected after {CUT_OFF_PATIENCE_S:.0f} s.", look)
             return
+        self._cut_off.add(villain.device)
         explained = await self._api.explanation(villain.device)
         decision = explained["decision"] or {}
         self._narrator.tell(
