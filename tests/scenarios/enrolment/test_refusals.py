@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+import random
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -302,3 +303,66 @@ async def test_refusals_fill_the_ledger_at_a_bounded_rate(town: Platform) -> Non
     async with speaking(town) as client:
         await asyncio.gather(*(post(client, "simpleenroll", b"x", ("c-" + "a" * 20, "x")) for _ in range(100)))
     assert 20 <= (await town.kinds()).count("enrolment:refused") <= 40
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_both_tls_versions_enrol_and_show_the_certificate(
+    town: Platform, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    device = await enrolled(town, tmp_path)
+    context = ssl.create_default_context(cafile=str(town.root))
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(*device.files)
+    async with httpx.AsyncClient(verify=context, base_url=town.base) as client:
+        assert (await client.get("/v1/eligibility")).json()["device"] == device.device
+        leaf(await post(client, "simplereenroll", new_request(name=device.device)[1]))
+
+
+async def test_an_older_tls_is_not_spoken(town: Platform) -> None:
+    require("openssl")
+    status, out, said = await run(
+        "openssl", "s_client", "-connect", f"localhost:{town.port}", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-brief"
+    )
+    assert status != 0, out.decode() + said
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(town: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bastide.controller.endpoints.est.BODY_SECONDS", 0.2)
+    claim = await town.claim()
+
+    async def trickle() -> AsyncIterator[bytes]:
+        yield b"QUJD"
+        await asyncio.sleep(1)
+
+    async with speaking(town) as client:
+        answer = await client.post(
+            "/.well-known/est/simpleenroll", content=trickle(), headers=PKCS10, auth=(claim.claim.id, claim.secret)
+        )
+    assert (answer.status_code, "did not come" in answer.text) == (408, True)
+
+
+async def test_noise_on_the_port_stops_nobody(town: Platform, tmp_path: Path) -> None:
+    context = ssl.create_default_context(cafile=str(town.root))
+    chance = random.Random(20261123)
+    start = b"POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\n"
+    noises = [
+        b"\x16\x03\x01" + chance.randbytes(200),
+        start + b"Content-Length: -1\r\n\r\n",
+        start + b"Content-Length: 99999999999999999999\r\n\r\n",
+        start + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n",
+        start + b"Authorization: Basic " + b"A" * 60_000 + b"\r\n\r\n",
+        start + b"Authorization: Basic \xff\xfe\r\nContent-Type: application/pkcs10\r\nContent-Length: 0\r\n\r\n",
+        b"GET /.well-known/est/%00%ff/cacerts HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET " + b"/" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        *(chance.randbytes(chance.randint(1, 400)) for _ in range(20)),
+    ]
+    for noise in noises:
+        reader, writer = await asyncio.open_connection("localhost", town.port, ssl=context)
+        writer.write(noise)
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(0.3):
+                await reader.read(65536)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    assert (await enrolled(town, tmp_path)).device
