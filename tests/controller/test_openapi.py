@@ -4,16 +4,12 @@ answer that is not of its schema, and nothing accepted that the document forbids
 The app is served by uvicorn over TCP as in production, in a thread with a loop of its own.
 """
 
-import asyncio
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -27,11 +23,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from bastide.controller.api.app import openapi
 from bastide.governance.access.roles import Role
-from tests.controller.house import LAMP, House, open_house
+from tests.controller.served import NOBODY, Served
 
-NOBODY = "nobody"
 # Whoever is refused before anything is read needs few; an admin meets every answer.
 EXAMPLES = {NOBODY: 2, Role.VIEWER: 3, Role.OPERATOR: 4, Role.AUDITOR: 3, Role.ADMIN: 10}
 CHECKS = [
@@ -60,65 +54,6 @@ NEEDS_MORE_THAN_A_SCHEMA = {
     "POST /api/v1/waivers/{waiver}/end",
     "POST /api/v1/claims/{claim}/revocation",
 }
-
-
-class Served:
-    """A house behind a port. ``tokens`` has one for each role."""
-
-    def __init__(self, migrated: Path, folder: Path) -> None:
-        self._migrated = migrated
-        self._folder = folder
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.document: dict[str, Any] = {}
-        self.tokens: dict[str, str] = {NOBODY: ""}
-        self.there: dict[str, str] = {"device": LAMP, "profile": "generic"}
-        self._ready = threading.Event()
-        self._server: uvicorn.Server | None = None
-        self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="served-house")
-
-    def start(self) -> None:
-        self._thread.start()
-        assert self._ready.wait(30), "the app did not come up"
-        if self._failed is not None:
-            raise self._failed
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.should_exit = True
-        self._thread.join(30)
-        self._socket.close()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as error:
-            self._failed = error
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        async with open_house(self._migrated, self._folder) as house:
-            await self._prepare(house)
-            config = uvicorn.Config(house.app, log_level="critical", lifespan="off", timeout_graceful_shutdown=2)
-            self._server = uvicorn.Server(config)
-            serving = asyncio.create_task(self._server.serve([self._socket]))
-            self._ready.set()  # the socket listens already; whoever asks early waits in its queue
-            await serving
-
-    async def _prepare(self, house: House) -> None:
-        for role in Role:
-            person = await house.person(role.value, role)
-            self.tokens[role] = await house.token(person)
-        self.there["person"] = person.id
-        browser = await house.signed_in(person)
-        self.there["session"] = (await browser.get("/me/sessions")).json()["items"][0]["id"]
-        await browser.aclose()
-        self.there["record"] = house.records[-1].id
-        self.there["token"] = (await house.door.reads.tokens(None, 1))[0].id
-        self.document = openapi(house.app)
-        await house.deps.ledger.integrated(house.records[-1].id)
-        house.live.close()  # a live stream ends at once, so that its answer can be looked at
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,17 @@
 """``bastide device``: find devices, see why each stands as it does, take one off the network and let it back."""
 
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from bastide.cli.client import connect
+from bastide.cli.client import Client, connect
 from bastide.cli.output import DATA, JSON, ago, document, facts, printable, table
 
 app = typer.Typer(rich_markup_mode=None)
+
+PATIENCE_S = 5.0
 
 DEVICE = Annotated[str, typer.Argument(metavar="DEVICE", help="Its id, or a part of id or name that only one has.")]
 REASON = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept with the act.")]
@@ -88,7 +91,7 @@ def explain(device: DEVICE, json: JSON = False, data: DATA = "") -> None:
         document(told)
         return
     known = told["device"]
-    typer.echo(printable(f"{known['name'] or known['id']} ({known['id']}): {known['standing'].upper()}"))
+    typer.echo(printable(f"{known['name'] or known['device_class']} ({known['id']}): {known['standing'].upper()}"))
     typer.echo(printable(f"  class {known['device_class']}, owner {known['owner']}, site {known['site']}"))
     _reasons(told)
     typer.echo("")
@@ -140,20 +143,32 @@ def _act(device: str, act: str, body: Mapping[str, Any], json: bool, data: str) 
     with connect(data) as api:
         id = api.device(device)
         done = api.post(f"/devices/{id}/{act}", body)
+        held = _settled(api, id, done)
     if json:
-        document(done)
-        return
-    decision = done["decision"]
-    change = (
-        decision["standing"]
-        if decision["standing"] == decision["previous"]
-        else f"{decision['previous']} → {decision['standing']}"
-    )
-    typer.echo(printable(f"{id}: {change}: {decision['because']}"))
-    _outcomes(done["outcomes"])
-    # A plan that did not take hold everywhere is done by the loop later, but whoever typed this has to know.
-    if any(outcome["error"] for outcome in done["outcomes"]):
+        document({"decision": done["decision"], **held})
+    else:
+        decision = done["decision"]
+        typer.echo(printable(f"{id}: {decision['standing']}: {decision['because']}"))
+        _outcomes(held["outcomes"], held["plan"]["generation"] if held["plan"] else None)
+    # What did not take hold is carried out by the loop later, but whoever typed this has to know.
+    if not _took_hold(held):
         raise typer.Exit(1)
+
+
+def _settled(api: Client, id: str, done: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The plan and what holds, once every point has taken it or some seconds went by."""
+    held, last = {"plan": done["plan"], "outcomes": done["outcomes"]}, time.monotonic() + PATIENCE_S
+    while not _took_hold(held) and time.monotonic() < last:
+        time.sleep(0.1)
+        held = api.get(f"/devices/{id}/enforcement")
+    return held
+
+
+def _took_hold(held: Mapping[str, Any]) -> bool:
+    plan, outcomes = held["plan"], held["outcomes"]
+    return plan is None or (
+        bool(outcomes) and all(not one["error"] and one["generation"] >= plan["generation"] for one in outcomes)
+    )
 
 
 def _reasons(told: Mapping[str, Any]) -> None:

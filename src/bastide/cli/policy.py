@@ -1,12 +1,12 @@
 """``bastide policy``: the rules in force, what others would do, and putting them in force."""
 
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from bastide.cli import span
 from bastide.cli.client import connect
 from bastide.cli.output import DATA, JSON, document, printable, table
 from bastide.core.error import Refused
@@ -34,9 +34,9 @@ def show(
                 rule["id"],
                 rule["kind"],
                 rule["at_least"],
-                timedelta(seconds=rule["within_s"]),
+                span.told(rule["within_s"]),
                 rule["cap"],
-                timedelta(seconds=rule["hold_s"]),
+                span.told(rule["hold_s"]),
                 rule["release"],
             )
             for rule in policy["rules"]

@@ -1,4 +1,4 @@
-"""Spans as people type them: ``90s``, ``15m``, ``8h``, ``14d``, ``2w``."""
+"""Spans as people type and read them: ``90s``, ``15m``, ``8h``, ``14d``, ``2w``."""
 
 import re
 from datetime import timedelta
@@ -18,3 +18,12 @@ def span(text: str) -> timedelta:
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError as error:
         raise Refused(f"{text!r} is too long a span.") from error
+
+
+def told(seconds: float) -> str:
+    """The span in the largest unit that divides it."""
+    whole = round(seconds)
+    for unit, size in (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60)):
+        if whole >= size and whole % size == 0:
+            return f"{whole // size}{unit}"
+    return f"{seconds:g}s"

@@ -214,7 +214,7 @@ async def show_series(
 async def quarantine_device(device: DeviceIn, act: ActIn, asking: Asking, deps: Using) -> GovernedOut:
     """Cuts the device off until a person releases it."""
     known = await within_scope(device, asking, deps)
-    return _governed(await quarantine(known.id, act.reason, asking.actor, deps.governing, deps.ids))
+    return await _governed(await quarantine(known.id, act.reason, asking.actor, deps.governing, deps.ids), deps)
 
 
 @routes.post("/{device}/release", needs=Permission.DEVICE_ACT)
@@ -222,7 +222,7 @@ async def release_device(device: DeviceIn, act: ReleaseIn, asking: Asking, deps:
     """Lets go of what rules hold against the device; new evidence counts from now on."""
     known = await within_scope(device, asking, deps)
     rule = RuleId(act.rule) if act.rule else None
-    return _governed(await release(known.id, act.reason, asking.actor, deps.governing, deps.ids, rule))
+    return await _governed(await release(known.id, act.reason, asking.actor, deps.governing, deps.ids, rule), deps)
 
 
 @routes.post("/{device}/break-glass", needs=Permission.DEVICE_BREAK_GLASS)
@@ -230,14 +230,18 @@ async def break_glass_on_device(device: DeviceIn, act: BreakGlassIn, asking: Ask
     """Sets every rule aside for this device for a while. It is recorded before it takes hold."""
     known = await within_scope(device, asking, deps)
     span = timedelta(minutes=act.minutes)
-    return _governed(
-        await break_glass(known.id, act.standing, act.reason, span, asking.actor, deps.governing, deps.ids)
-    )
+    governed = await break_glass(known.id, act.standing, act.reason, span, asking.actor, deps.governing, deps.ids)
+    return await _governed(governed, deps)
 
 
-def _governed(governed: Governed) -> GovernedOut:
+async def _governed(governed: Governed, deps: Deps) -> GovernedOut:
+    """What was decided and what holds now. The governor hears of the act too and may have been first: then the plan is
+    its, and a point may still be about to take it."""
+    plans, id = deps.governing.stores.plans, governed.decision.device
+    wanted = governed.plan or await plans.current(id)
+    outcomes = governed.outcomes or await plans.outcomes(id)
     return GovernedOut(
         decision=DecisionOut.model_validate(governed.decision),
-        plan=PlanOut.model_validate(governed.plan) if governed.plan else None,
-        outcomes=[OutcomeOut.model_validate(outcome) for outcome in governed.outcomes],
+        plan=PlanOut.model_validate(wanted) if wanted else None,
+        outcomes=[OutcomeOut.model_validate(outcome) for outcome in outcomes],
     )

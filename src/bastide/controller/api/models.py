@@ -285,7 +285,7 @@ class BreakGlassIn(ActIn):
 
 
 class GovernedOut(Answer):
-    """What the loop did at once."""
+    """What was decided, and what each point holds now; a point of an older generation is about to take the plan."""
 
     decision: DecisionOut
     plan: PlanOut | None
