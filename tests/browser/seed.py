@@ -10,12 +10,14 @@ import asyncio
 import math
 import os
 import random
+import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -52,7 +54,9 @@ from bastide.flows.sign_in import Door
 from bastide.flows.take_evidence import take_evidence
 from bastide.governance.access.passkey import RelyingParty
 from bastide.governance.access.password import Hardness
+from bastide.ports.clock import Ids
 from bastide.ports.platform.samples import Sample
+from bastide.ports.platform.stores import DeviceFilter
 from bastide.testing import MemoryEnforcer, MemorySamples, MemorySigner, SequentialIds
 from bastide.wire.note import VerifierKey
 from tests.browser.tls import write_leaf
@@ -101,13 +105,13 @@ class Entropy:
 
 
 @dataclass(slots=True)
-class Town:
-    deps: Deps
+class Past:
+    """What a town's life is written with."""
+
+    governing: Governing
     clock: TownClock
+    ids: Ids
     devices: dict[str, DeviceId]
-    origin: str
-    link: str
-    points: dict[Point, MemoryEnforcer]
 
     async def observe(
         self, name: str, kind: str, trust: Trust = Trust.AUTHENTICATED, count: int = 1, **body: Fact
@@ -115,7 +119,7 @@ class Town:
         """A fact about a named device comes in, and the loop decides."""
         now = self.clock.now()
         fact = Evidence(
-            id=EvidenceId(self.deps.ids.mint("e")),
+            id=EvidenceId(self.ids.mint("e")),
             kind=kind,
             subject=Subject(SubjectKind.DEVICE, self.devices[name]),
             source=kind.partition(".")[0],
@@ -125,8 +129,8 @@ class Town:
             count=count,
             body=body,
         )
-        await take_evidence([fact], self.deps.governing.unit_of_work, "system:ingest")
-        await govern_device(self.devices[name], self.deps.governing)
+        await take_evidence([fact], self.governing.unit_of_work, "system:ingest")
+        await govern_device(self.devices[name], self.governing)
 
     async def misuse(self, name: str) -> None:
         """The device keeps publishing on another's topics."""
@@ -136,7 +140,7 @@ class Town:
 
     async def add(self, name: str, device_class: str, standing: Standing = Standing.PENDING) -> None:
         now = self.clock.now()
-        id = DeviceId(self.deps.ids.mint("d"))
+        id = DeviceId(self.ids.mint("d"))
         site = SiteName("works" if device_class in ("vibration-sensor", "energy-meter") else "head-office")
         device = Device(
             id=id,
@@ -152,21 +156,49 @@ class Town:
             last_seen=now,
             attributes=(Attribute("firmware", "2.4.1", "status message", 0.7, now),),
         )
-        async with self.deps.governing.unit_of_work("system:est") as work:
+        async with self.governing.unit_of_work("system:est") as work:
             work.devices.add(device)
             work.ledger.record("inventory:device:seen", f"device:{id}", {"source": "est"})
         self.devices[name] = id
 
 
-@asynccontextmanager
-async def open_town(folder: Path, port: int = 8500, *, devices: int = 25, day: bool = True) -> AsyncIterator[Town]:
-    """The town, served over TLS at localhost. The folder also gets ``localhost.pem`` and its key."""
-    database_url = f"sqlite:///{folder / 'state.db'}"
-    engine = create_engine(database_url)
+@dataclass(slots=True)
+class Town(Past):
+    """A town that is served."""
+
+    deps: Deps
+    origin: str
+    link: str
+
+
+async def write_town(path: Path, devices: int = 25) -> None:
+    """The database of a town with a day of life in it, to be opened as often as wanted."""
+    engine = create_engine(f"sqlite:///{path}")
     migrate(engine)
     engine.dispose()
-    database = Database.open(database_url)
-    clock, ids, live = TownClock(), SequentialIds("town"), LiveRecords()
+    database = Database.open(f"sqlite:///{path}")
+    clock, ids = TownClock(), SequentialIds("town")
+    stores, units = SQLStores(database), SQLUnitsOfWork(database, clock, ids)
+    points = tuple(MemoryEnforcer(point, clock) for point in Point)
+    try:
+        await _live_a_day(Past(Governing(stores, units, points, clock), clock, ids, {}), devices)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_town(folder: Path, port: int = 8500, *, written: Path | None = None) -> AsyncIterator[Town]:
+    """A town, served over TLS at localhost: the written one, or a new and empty one. The folder also gets
+    ``localhost.pem`` and its key."""
+    path = folder / "state.db"
+    if written is not None:
+        shutil.copy(written, path)
+    else:
+        engine = create_engine(f"sqlite:///{path}")
+        migrate(engine)
+        engine.dispose()
+    database = Database.open(f"sqlite:///{path}")
+    clock, ids, live = TownClock(), SequentialIds(f"town-{port}"), LiveRecords()
     database.on_committed(live.publish)
     stores, units, signer = SQLStores(database), SQLUnitsOfWork(database, clock, ids), MemorySigner(clock)
     points = {point: MemoryEnforcer(point, clock) for point in Point}
@@ -195,19 +227,17 @@ async def open_town(folder: Path, port: int = 8500, *, devices: int = 25, day: b
         },
     )
     listener = Listener(app, "127.0.0.1", port, leaf)
-    town = Town(deps, clock, {}, origin, "", points)
+    town = Town(governing, clock, ids, {}, deps, origin, "")
     tasks: list[asyncio.Task[None]] = []
     try:
-        if day:
-            clock.put(datetime.now(UTC) - timedelta(hours=30))
         await ensure_policy(governing)
         await ensure_generic(governing)
         opened = await first_run(door)
         assert opened is not None
         town.link = f"{origin}/sign-in/link/{opened.link}"
-        if day:
-            await _live_a_day(town, samples, devices)
-        clock.put(None)
+        for device in await stores.devices.list(DeviceFilter(limit=1000)):
+            town.devices[device.name] = device.id
+        _report(town, samples)
         tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(listener.run())]
         while not listener.serving:
             if tasks[1].done():
@@ -224,14 +254,17 @@ async def open_town(folder: Path, port: int = 8500, *, devices: int = 25, day: b
         await database.close()
 
 
-async def _live_a_day(town: Town, samples: MemorySamples, devices: int) -> None:
+async def _live_a_day(town: Past, devices: int) -> None:
     chance = random.Random(7)
-    start = town.clock.now()
+    start = datetime.now(UTC) - timedelta(hours=30)
+    town.clock.put(start)
+    await ensure_policy(town.governing)
+    await ensure_generic(town.governing)
     profiles = Path(bastide.demo.__file__).parent / "profiles"
     for document in sorted(profiles.glob("*.toml")):
         name = document.stem
         await put_profile(
-            document.read_text(), "system:demo", town.deps.governing, OwnerName(OWNERS[name]), SiteName("head-office")
+            document.read_text(), "system:demo", town.governing, OwnerName(OWNERS[name]), SiteName("head-office")
         )
     roster = [(name, kind) for kind, names in NAMES.items() for name in names]
     kinds = list(NAMES)
@@ -240,7 +273,6 @@ async def _live_a_day(town: Town, samples: MemorySamples, devices: int) -> None:
         town.clock.put(start + timedelta(seconds=40 * number))
         await town.add(name, kind)
         await town.observe(name, "identity.enrolled", by="claim")
-    _report(town, samples, roster[:devices], start, chance)
 
     async def at(hours: float, name: str, kind: str, count: int) -> None:
         town.clock.put(datetime.now(UTC) - timedelta(hours=hours))
@@ -248,17 +280,17 @@ async def _live_a_day(town: Town, samples: MemorySamples, devices: int) -> None:
 
     await at(19.2, "Hall B meter", "ingest.field.undeclared", count=24)
     town.clock.put(datetime.now(UTC) - timedelta(hours=18.9))
-    await govern_device(town.devices["Hall B meter"], town.deps.governing)
+    await govern_device(town.devices["Hall B meter"], town.governing)
     await at(11, "Fan 2 vibration", "ingest.payload.malformed", count=31)
     town.clock.put(datetime.now(UTC) - timedelta(hours=10.7))
-    await govern_device(town.devices["Fan 2 vibration"], town.deps.governing)
+    await govern_device(town.devices["Fan 2 vibration"], town.governing)
     town.clock.put(datetime.now(UTC) - timedelta(hours=6))
     await operator_acts.quarantine(
-        town.devices["Dock gate 2"], "Cover was open, seal broken", "system:demo", town.deps.governing, town.deps.ids
+        town.devices["Dock gate 2"], "Cover was open, seal broken", "system:demo", town.governing, town.ids
     )
     town.clock.put(datetime.now(UTC) - timedelta(hours=4))
     await operator_acts.release(
-        town.devices["Dock gate 2"], "Inspected on site, seal replaced", "system:demo", town.deps.governing, town.deps.ids
+        town.devices["Dock gate 2"], "Inspected on site, seal replaced", "system:demo", town.governing, town.ids
     )  # fmt: skip
     await at(0.12, "Canteen thermostat", "ingest.field.undeclared", count=26)
     await at(0.11, "Archive camera", "traffic.telnet", count=2)
@@ -271,14 +303,14 @@ async def _live_a_day(town: Town, samples: MemorySamples, devices: int) -> None:
         advice="Switch Telnet off, or block port 23 towards it until its maker does.",
         found_at=town.clock.now(),
     )
-    async with town.deps.governing.unit_of_work("system:scan") as work:
+    async with town.governing.unit_of_work("system:scan") as work:
         work.findings.put(finding)
         work.ledger.record("evidence:observed", f"device:{finding.subject.id}", {"code": finding.code})
     town.clock.put(datetime.now(UTC) - timedelta(minutes=3))
     await town.misuse("Loading dock camera")
     town.clock.put(datetime.now(UTC) - timedelta(minutes=1))
     await town.add("Visitor badge printer", "printer")
-    async with town.deps.governing.unit_of_work("system:ingest") as work:
+    async with town.governing.unit_of_work("system:ingest") as work:
         work.devices.seen(
             {
                 id: datetime.now(UTC) - timedelta(seconds=chance.randint(1, 50))
@@ -287,22 +319,19 @@ async def _live_a_day(town: Town, samples: MemorySamples, devices: int) -> None:
         )
 
 
-def _report(
-    town: Town, samples: MemorySamples, roster: Sequence[tuple[str, str]], start: datetime, chance: random.Random
-) -> None:
-    """What each device measured: a daily rhythm, a walk, and a silence in the night."""
-    sequence, now = 0, datetime.now(UTC)
-    for name, kind in roster[:25]:
-        for field, middle, spread in FIELDS[kind]:
-            walk, at = 0.0, now - timedelta(hours=2)
-            found = []
+def _report(town: Town, samples: MemorySamples) -> None:
+    """What each device measured in the last hours: a daily rhythm and a walk."""
+    chance, sequence, now = random.Random(7), 0, datetime.now(UTC)
+    for kind, names in NAMES.items():
+        for name, (field, middle, spread) in product(names, FIELDS[kind]):
+            if name not in town.devices:
+                continue
+            walk, at, found = 0.0, now - timedelta(hours=2), []
             while at < now:
                 sequence += 1
                 walk = 0.92 * walk + chance.gauss(0, 0.25)
                 hour = at.hour + at.minute / 60
                 value = middle + spread * (0.6 * math.sin((hour - 9) / 24 * math.tau) + 0.4 * walk)
-                if field == "cycles":
-                    value = max(0, round(value))
                 found.append(Sample(town.devices[name], "telemetry", field, at, value, sequence))
                 at += timedelta(seconds=30)
             samples.add(found)
@@ -310,8 +339,9 @@ def _report(
 
 async def _main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        many = int(sys.argv[1]) if len(sys.argv) > 1 else 25
-        async with open_town(Path(folder), devices=many) as town:
+        written = Path(folder) / "written.db"
+        await write_town(written, int(sys.argv[1]) if len(sys.argv) > 1 else 25)
+        async with open_town(Path(folder), written=written) as town:
             print(town.link, flush=True)
             await asyncio.Event().wait()
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from bastide.controller.api.access import Asking, Using
 from bastide.controller.api.routes import Routes
@@ -116,7 +117,9 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
             except Refused as error:
                 shown = await acts.preview(key, found, deps.governing, deps.clock.now(), standing)
                 return await pages.show(request, "act.html", status=422, device=found, act=shown, error=error.sentence)
-            return Response(status_code=204, headers={**HEADERS, "HX-Redirect": f"/devices/{found.id}"})
+            if "HX-Request" in request.headers:
+                return Response(status_code=204, headers={**HEADERS, "HX-Trigger": "acted"})
+            return RedirectResponse(f"/devices/{found.id}", 303, {**HEADERS})
 
         preview.__name__, carry_out.__name__ = f"{key}_preview", f"{key}_act"
         routes.get(f"/devices/{{device}}/acts/{key}", needs=needs)(preview)

@@ -39,7 +39,7 @@ def add(routes: Routes, pages: Pages) -> None:
 
 
 async def _events(request: Request, asking: Principal, deps: Deps) -> AsyncIterator[str]:
-    yield "retry: 2000\nevent: open\ndata: {}\n\n"
+    yield "retry: 2000\n\n"
     asked = deps.clock.now()
     async for records in deps.live.stream():
         if deps.clock.now() - asked > ASK_AGAIN:

@@ -269,6 +269,8 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status >= 400 && event.detail.target?.id === "act-in") { event.detail.shouldSwap = true; event.detail.isError = false; }
   });
+  // An act that was carried out: the page below says what holds now.
+  document.addEventListener("acted", () => { $("#act").close(); say("Done, and recorded."); $$("[data-live]").forEach(touch); });
   document.addEventListener("htmx:sendError", () => say("Bastide did not answer. Trying again by itself."));
 
   document.addEventListener("DOMContentLoaded", () => {
