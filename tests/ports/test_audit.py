@@ -1,6 +1,7 @@
 """`bastide audit`: the whole ledger judged from its tables, on SQLite and PostgreSQL; whatever was changed is found and named."""
 
 import asyncio
+import io
 import json
 import random
 import sqlite3
@@ -20,6 +21,7 @@ from bastide.adapters.sql.ledger_audit import audit_tables, opened_for_audit
 from bastide.core.audit import Personal
 from bastide.core.ids import RecordId
 from bastide.governance.audit.reconcile import Journal, reconcile
+from bastide.governance.audit.record import ERASED
 from bastide.governance.audit.verdict import Verdict
 from bastide.wire.journal import GENESIS, Entry, write_line
 from tests.ports.ledgers import Ledger
@@ -379,3 +381,54 @@ def _flip_bytes(live: Path, copy: Path, ledger: Ledger) -> list[int]:
         if verdict.good:
             missed.append(place)
     return missed
+
+
+async def test_a_person_is_erased_by_a_command_and_the_audit_knows_it(
+    story: Story, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ("--data", str(_directory(story, tmp_path / "data")), "--database-url", story.url)
+
+    async def run(*arguments: str) -> tuple[int, Any, str]:
+        return await asyncio.to_thread(_run, capsys, "audit", *arguments)  # the command has an event loop of its own
+
+    assert (await run("erase", "ada", "--json", *where))[1] == {"facts": 15, "erased": False}
+    assert (await story.ledger.reads.get(story.ids[0])).actor == Personal("ada")
+    monkeypatch.setattr("sys.stdin", io.StringIO("ada\n"))
+    assert (await run("erase", "-", "--yes", "--json", *where))[1] == {"facts": 15, "erased": True}
+    assert (await story.ledger.reads.get(story.ids[0])).actor == ERASED
+    await story.ledger.integrate()
+    verdict = story.verify()
+    assert verdict.good, verdict.problems
+    assert verdict.erased == 16
+
+
+async def test_pruned_bodies_leave_every_proof_and_are_told_from_lost_ones(
+    story: Story, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = _directory(story, tmp_path / "data")
+    where = ("--data", str(data), "--database-url", story.url)
+    story.ledger.database.on_committed(story.ledger.sequencer.wake)
+    running = asyncio.create_task(story.ledger.sequencer.run())
+    try:
+        for wrong in (["--before", "9999", "--yes"], [], ["--before", "1", "--older-than", "1"]):
+            assert (await asyncio.to_thread(_run, capsys, "audit", "prune", *wrong, *where))[0] == 2
+        dry = await asyncio.to_thread(_run, capsys, "audit", "prune", "--older-than", "1", "--json", *where)
+        assert dry[1] == {"before": 310, "bodies": 0, "pruned": False}
+        done = await asyncio.to_thread(_run, capsys, "audit", "prune", "--before", "304", "--yes", "--json", *where)
+        assert done[1] == {"before": 304, "bodies": 301, "pruned": True}  # 300 made, 1 seen; three signings stay
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    await story.ledger.integrate()
+    verdict = story.verify()
+    assert verdict.good, verdict.problems
+    assert (verdict.pruned, verdict.erased) == (301, 0)
+    bundle = tmp_path / "b"
+    assert _run(capsys, "audit", "export", "--out", str(bundle), *where)[0] == 0
+    told = _run(capsys, "audit", "check", str(bundle), "--data", str(data), "--json")[1]
+    assert (told["good"], told["pruned"], told["records"]) == (True, 301, 311)
+    assert (await story.ledger.reads.recent(1))[0].kind == "ledger:bodies:pruned"
+    assert await story.ledger.reads.about("device:d-3", 10) == []
+
+    await story.change("UPDATE ledger_records SET body = NULL WHERE position = 307")
+    assert 307 in {problem.index for problem in story.verify().problems}

@@ -5,17 +5,21 @@
 """
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bastide.cli.output import JSON, document, facts, printable
-from bastide.cli.wiring import DataDirectory, audit_ledger, exported_bundle
+from bastide.cli.wiring import DataDirectory, audit_ledger, exported_bundle, keep_ledger
 from bastide.core.error import Refused, Unreadable
+from bastide.flows.keep_ledger import UpkeepUnits, erase_person, index_at, prune_ledger
 from bastide.governance.audit.bundle import MAX_LINE_BYTES, check_bundle
 from bastide.governance.audit.verdict import Verdict
+from bastide.ports.platform.ledger import LedgerUpkeep
 from bastide.wire.note import VerifierKey
 
 app = typer.Typer(rich_markup_mode=None)
@@ -30,6 +34,7 @@ DATABASE = Annotated[
     str, typer.Option("--database-url", envvar="BASTIDE_DATABASE_URL", help="Where the ledger is (default: state.db).")
 ]
 _HOME = Path("~/.local/share/bastide")
+_ACTOR = "operator:command-line"
 
 
 class CannotVerify(Unreadable):
@@ -111,6 +116,66 @@ def check(
 ) -> int:
     """Check a bundle, offline, with nothing but the public key."""
     return _tell(_checked(file, _key(DataDirectory(data.expanduser()), key)), json, f"The bundle {file}")
+
+
+@app.command()
+def erase(
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="The fact as it was recorded; - reads it from standard input.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only say how many facts would go.")] = False,
+    data: DATA = _HOME,
+    database: DATABASE = "",
+    json: JSON = False,
+) -> int:
+    """Erase every fact about a person that is this value. The records stay, and the tree still verifies."""
+    wanted = sys.stdin.readline().rstrip("\n") if value == "-" else value
+
+    async def run(units: UpkeepUnits, upkeep: LedgerUpkeep) -> int:
+        if not yes:
+            return len(await upkeep.personal(wanted))
+        return await erase_person(wanted, actor=_ACTOR, units=units, upkeep=upkeep)
+
+    count = keep_ledger(_url(DataDirectory(data.expanduser()), database), run)
+    if json:
+        document({"facts": count, "erased": yes})
+    else:
+        typer.echo(f"{count} facts {'were erased' if yes else 'would be erased; --yes erases them'}.")
+    return GOOD
+
+
+@app.command()
+def prune(
+    before: Annotated[int | None, typer.Option("--before", min=0, help="Records with an index below this.")] = None,
+    days: Annotated[
+        int | None, typer.Option("--older-than", min=1, metavar="DAYS", help="Records older than that.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Prune; without it, only say up to where it would go.")] = False,
+    data: DATA = _HOME,
+    database: DATABASE = "",
+    json: JSON = False,
+) -> int:
+    """Remove the bodies of old records. Hashes and places stay, so every proof still holds; signatures are never pruned."""
+    if (before is None) == (days is None):
+        raise Refused("Say up to where to prune: --before INDEX or --older-than DAYS.")
+
+    async def run(units: UpkeepUnits, upkeep: LedgerUpkeep) -> tuple[int, int]:
+        edge = (
+            before
+            if days is None or before is not None
+            else await index_at(datetime.now(UTC) - timedelta(days), upkeep)
+        )
+        edge = edge or 0
+        return edge, await prune_ledger(edge, actor=_ACTOR, units=units, upkeep=upkeep) if yes and edge else 0
+
+    edge, count = keep_ledger(_url(DataDirectory(data.expanduser()), database), run)
+    if json:
+        document({"before": edge, "bodies": count, "pruned": yes})
+    elif yes:
+        typer.echo(f"{count} bodies of records below {edge} were pruned.")
+    else:
+        typer.echo(f"Bodies of records below {edge} would be pruned; --yes prunes them.")
+    return GOOD
 
 
 def _selection(subject: str, kind: str, first: int | None, last: int | None) -> str:

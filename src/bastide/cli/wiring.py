@@ -1,20 +1,25 @@
 """The adapters that commands use directly."""
 
+import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bastide.adapters.datadir.layout import DataDirectory, open_directory
 from bastide.core.error import NotFound
+from bastide.flows.keep_ledger import UpkeepUnits
 from bastide.governance.audit.reconcile import Journal, reconcile
 from bastide.governance.audit.verdict import Verdict
+from bastide.ports.platform.ledger import LedgerUpkeep
 from bastide.wire.checkpoint import open_checkpoint
 from bastide.wire.journal import JournalDamaged
 from bastide.wire.note import VerifierKey
 
-__all__ = ["DataDirectory", "audit_ledger", "exported_bundle", "open_directory", "parse_captures"]
+__all__ = ["DataDirectory", "audit_ledger", "exported_bundle", "keep_ledger", "open_directory", "parse_captures"]
+
+T = TypeVar("T")
 
 
 def parse_captures(
@@ -81,3 +86,24 @@ def exported_bundle(database_url: str, key: VerifierKey, selection: str, show: b
         if newest is None:
             raise NotFound("The ledger has no signed checkpoint yet: start Bastide once, then export.")
         yield exported_lines(connection, open_checkpoint(newest.note, key), selection, show)
+
+
+def keep_ledger(database_url: str, what: Callable[[UpkeepUnits, LedgerUpkeep], Awaitable[T]]) -> T:
+    """Does something to the ledger by this process's own writer, beside a controller that runs or with none."""
+    from bastide.adapters.clock import RandomIds, SystemClock
+    from bastide.adapters.sql.database import Database
+    from bastide.adapters.sql.ledger_audit import opened_for_audit
+    from bastide.adapters.sql.ledger_reads import LedgerReads
+    from bastide.adapters.sql.units import SQLUnitsOfWork
+
+    with opened_for_audit(database_url):
+        pass  # there is a ledger; otherwise opening would make an empty file
+
+    async def run() -> T:
+        database = Database.open(database_url)
+        try:
+            return await what(SQLUnitsOfWork(database, SystemClock(), RandomIds()), LedgerReads(database))
+        finally:
+            await database.close()
+
+    return asyncio.run(run())

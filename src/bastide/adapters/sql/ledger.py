@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bastide.adapters.sql.database import Unit
@@ -22,7 +22,8 @@ from bastide.core.audit import Personal, Recorded
 from bastide.core.ids import RecordId
 from bastide.governance.audit.erasure import ERASED_KIND, erasure
 from bastide.governance.audit.personal import SALT_BYTES, keep
-from bastide.governance.audit.record import flat, instant, plain, presentable, write_record
+from bastide.governance.audit.pruning import prunable
+from bastide.governance.audit.record import commitments, flat, instant, plain, presentable, read_record, write_record
 from bastide.ports.clock import Clock, Ids
 
 # Any number that no other part of Bastide takes; PostgreSQL's advisory locks are numbers.
@@ -93,9 +94,9 @@ class LedgerWrites:
         wanted = sorted(set(commitments))
 
         def change(connection: Connection) -> None:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA secure_delete=ON")  # a deleted row's bytes are overwritten
-            connection.execute(delete(ledger_personal).where(ledger_personal.c.commitment.in_(wanted)))
+            _overwrite_deleted(connection)
+            gone = delete(ledger_personal).where(ledger_personal.c.commitment == bindparam("gone"))
+            connection.execute(gone, [{"gone": one} for one in wanted])
 
         self._unit.change(change)
         return self.record(ERASED_KIND, "person", erasure(wanted))
@@ -153,3 +154,27 @@ def append_personal(connection: Connection, rows: Sequence[tuple[str, str, bytes
         insert(ledger_personal),
         [{"commitment": row[0], "record": row[1], "salt": row[2], "value": row[3]} for row in rows],
     )
+
+
+def prune_bodies(connection: Connection, first: int, end: int) -> int:
+    """Removes the bodies that may go of records from ``first`` to before ``end``, and the facts beside them; how many went."""
+    table = ledger_records.c
+    rows = connection.execute(
+        select(table.position, table.body).where(table.position >= first, table.position < end, table.body.is_not(None))
+    )
+    going = [(row.position, stored) for row in rows if prunable((stored := read_record(bytes(row.body))).kind)]
+    if not going:
+        return 0
+    _overwrite_deleted(connection)
+    without = update(ledger_records).where(table.position == bindparam("place")).values(body=None)
+    connection.execute(without, [{"place": place} for place, _ in going])
+    facts = [{"gone": one} for _, stored in going for one in commitments(stored)]
+    if facts:
+        connection.execute(delete(ledger_personal).where(ledger_personal.c.commitment == bindparam("gone")), facts)
+    return len(going)
+
+
+def _overwrite_deleted(connection: Connection) -> None:
+    """From here on this connection overwrites the bytes of what it deletes."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")

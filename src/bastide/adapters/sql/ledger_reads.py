@@ -2,29 +2,33 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from heapq import merge
 from itertools import islice
 
 from sqlalchemy import Connection, select
 
-from bastide.adapters.sql.database import Database
+from bastide.adapters.sql.database import Database, Unit
+from bastide.adapters.sql.ledger import prune_bodies
 from bastide.adapters.sql.ledger_keys import kinds, of_any, of_kind, of_subject, position_of
 from bastide.adapters.sql.schema.ledger import ledger_checkpoints, ledger_personal, ledger_records, ledger_tiles
 from bastide.core.audit import Checkpoint, Personal, Record
 from bastide.core.ids import RecordId
 from bastide.core.merkle import HASH_BYTES
 from bastide.governance.audit.personal import Kept
-from bastide.governance.audit.record import ERASED, Stored, commitments, opened, read_record
+from bastide.governance.audit.record import ERASED, Stored, commitments, opened, parse_instant, read_record
 from bastide.governance.audit.tree import TILE_BYTES, TileReader, inclusion
 from bastide.ports.platform.ledger import InclusionProof
 from bastide.wire.checkpoint import peek
 
 # Another controller may be the one that integrates; its checkpoints are seen by asking.
 ASK_AGAIN_SECONDS = 0.1
+# Among this many records, some are of a kind whose bodies are never pruned.
+_NEAR = 10_000
 
 
 class LedgerReads:
-    """Implements ports.platform.ledger.Ledger. ``announce`` is for the sequencer of this process."""
+    """Implements ports.platform.ledger.Ledger and LedgerUpkeep. ``announce`` is for the sequencer of this process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -93,6 +97,27 @@ class LedgerReads:
         """The commitments of every fact that is this value: what to erase when a person asks for it."""
         wanted = select(ledger_personal.c.commitment).where(ledger_personal.c.value == value)
         return await self._database.read(lambda connection: list(connection.scalars(wanted)))
+
+    async def written_at(self, index: int) -> datetime | None:
+        table = ledger_records.c
+        near = select(table.body).where(
+            table.position >= index, table.position < index + _NEAR, table.body.is_not(None)
+        )
+        first = near.order_by(table.position).limit(1)
+        body = await self._database.read(lambda connection: connection.scalar(first))
+        return None if body is None else parse_instant(read_record(bytes(body)).at)
+
+    async def prune(self, first: int, end: int) -> int:
+        went = 0
+
+        def change(connection: Connection) -> None:
+            nonlocal went
+            went = prune_bodies(connection, first, end)
+
+        unit = Unit()
+        unit.change(change)
+        await self._database.write(unit)
+        return went
 
 
 def latest_checkpoint(connection: Connection) -> Checkpoint | None:

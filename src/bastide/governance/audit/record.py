@@ -165,9 +165,10 @@ def plain(body: Any) -> Mapping[str, Recorded]:
     """A mapping or one of core's dataclasses as nothing but mappings, lists, text, numbers and ``Personal``."""
     try:
         value = _plain(body)
+        too_deep = _deeper(value, MAX_DEPTH)
     except RecursionError:
-        value = None
-    if value is None or _deeper(value, MAX_DEPTH):
+        too_deep = True
+    if too_deep:
         raise RecordRefused(f"A record's body is nested deeper than {MAX_DEPTH}: record a digest of it.")
     if not isinstance(value, dict):
         raise TypeError(f"the body of a record is a mapping or a dataclass, not {type(body).__name__}")

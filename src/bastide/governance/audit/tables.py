@@ -14,6 +14,7 @@ from bastide.core.error import BastideError
 from bastide.core.merkle import EMPTY_ROOT, HASH_BYTES, leaf_hash, node_hash
 from bastide.governance.audit.erasure import erased_by
 from bastide.governance.audit.personal import Kept
+from bastide.governance.audit.pruning import pruned_below
 from bastide.governance.audit.record import MalformedRecord, Stored, commitments, read_record
 from bastide.governance.audit.tree import TILE_HEIGHT, TILE_WIDTH, TileReader
 from bastide.governance.audit.verdict import Verdict
@@ -39,6 +40,8 @@ class TablesAudit:
     _peaks: list[tuple[int, bytes]] = field(default_factory=list)
     _due: dict[int, bytes] = field(default_factory=dict)
     _good: int = 0
+    _last_pruned: int = -1
+    _pruned_below: int = 0
     _committed: dict[str, tuple[int, str]] = field(default_factory=dict)
     _erased: set[str] = field(default_factory=set)
     _kinds: set[str] = field(default_factory=set)
@@ -157,11 +160,14 @@ class TablesAudit:
     def kinds(self, found: Iterable[object]) -> None:
         """Every kind of the table of kinds."""
         listed = set(found)
-        if listed != self._kinds:
+        if not listed >= self._kinds or (not self.verdict.pruned and listed != self._kinds):
             odd = sorted(str(kind) for kind in listed ^ self._kinds)[:5]
             self.verdict.found("ledger_kinds", f"The list of kinds is not that of the records: {', '.join(odd)}.")
 
     def finish(self) -> Verdict:
+        if self._last_pruned >= self._pruned_below:
+            sentence = f"The body of record {self._last_pruned} is gone, and no record says that it was pruned."
+            self.verdict.found("ledger_records", sentence, self._last_pruned)
         for size in sorted({**self._due, **self.heads}):
             if size > self._next:
                 sentence = (
@@ -174,6 +180,7 @@ class TablesAudit:
     def _body(self, position: int, leaf: object, body: object) -> Stored | None:
         if body is None:
             self.verdict.pruned += 1
+            self._last_pruned = position
             return None
         if not isinstance(body, bytes):
             self.verdict.found("ledger_records", f"The body of record {position} is not bytes.", position)
@@ -195,6 +202,8 @@ class TablesAudit:
         for commitment in commitments(stored):
             self._committed[commitment] = (position, stored.id)
         self._erased.update(erased_by(stored))
+        if position < self.size:  # only what is signed excuses a body that is gone
+            self._pruned_below = max(self._pruned_below, pruned_below(stored))
         if stored.kind.startswith("signing:"):
             self.signing.append((position, stored))
 

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from bastide.core.audit import Checkpoint, Record
 from bastide.core.ids import RecordId
 from bastide.governance.audit.tree import Edge, Tile
+from bastide.ports.platform.units import LedgerWrites
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +95,30 @@ class LedgerTree(Protocol):
 
     async def store(self, old: TreeState, tiles: Sequence[Tile], checkpoint: Checkpoint) -> None:
         """Tiles and checkpoint in one transaction; ``Conflict`` where the tree is no longer at ``old``."""
+        ...
+
+
+class LedgerUpkeep(Protocol):
+    """What an operator's upkeep needs of the ledger (flows.keep_ledger)."""
+
+    async def checkpoint(self) -> Checkpoint | None: ...
+
+    async def integrated(self, record: RecordId) -> Checkpoint: ...
+
+    async def personal(self, value: str) -> Sequence[str]:
+        """The commitments of every fact that is this value."""
+        ...
+
+    async def written_at(self, index: int) -> datetime | None:
+        """When the record at that index was written; None where its body, and what follows nearby, was pruned."""
+        ...
+
+    async def prune(self, first: int, end: int) -> int:
+        """Removes the bodies that may go of the records from ``first`` to before ``end``; how many went."""
+        ...
+
+
+class UpkeepWrites(LedgerWrites, Protocol):
+    def erase(self, commitments: Sequence[str]) -> RecordId:
+        """Erases what is kept for these commitments, and records that it was erased."""
         ...
