@@ -158,6 +158,7 @@ async def test_what_is_not_declared_does_not_come_in_and_is_counted(house: House
 
     await stored(house, device, 2)
     await counted(house, device, "ingest.payload.malformed", 6)
+    await counted(house, device, "ingest.payload.oversized", 1)
     await counted(house, device, "ingest.field.undeclared")
     found = await house.samples.latest(device.id, 10)
     assert sorted((field, value) for _, field, value in found) == [

@@ -4,7 +4,6 @@ A change is durable before it is announced, and announced by a request that inge
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NATSError
 from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NATSTimeoutError
 from nats.js.api import DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 
@@ -27,7 +27,8 @@ ASKED, TOLD = "ingest.plan", "plans.changed"
 PUT_SECONDS = 5.0
 LOAD_SECONDS = 30.0
 # Ingest answers in about a millisecond; while it restarts nobody does, and it loads the bucket before it takes messages.
-TOLD_SECONDS = 0.5
+# An answer that takes longer is not waited for: a session that should end is worse than a last will that is counted.
+TOLD_SECONDS = 0.15
 
 
 class Plans:
@@ -105,8 +106,12 @@ class Plans:
         try:
             await self._jetstream.publish(f"{PLANS_PREFIX}.{desired.plan.device}", data)
             await self._client.publish(TOLD, data)
-            with contextlib.suppress(NoRespondersError, TimeoutError):
+            try:
                 await self._client.request(ASKED, data, timeout=TOLD_SECONDS)
+            except NoRespondersError:
+                pass  # no ingest worker runs; one that starts reads the bucket before it takes messages
+            except NATSTimeoutError:
+                LOG.warning("ingest did not say in time that it holds the plan of %s", desired.plan.device)
         except (NATSError, JetStreamError) as error:
             raise Unavailable(
                 f"The broker cannot keep the plan of {desired.plan.device}: {error or type(error).__name__}.",

@@ -25,7 +25,8 @@ from bastide.ports.clock import Clock, Ids
 LOG = logging.getLogger("bastide.violations")
 
 LOOK_SECONDS = 0.1
-TELL_EVERY = timedelta(seconds=1)
+# Half of the second within which a violation must be evidence: rules count several, and the first is told by itself.
+TELL_EVERY = timedelta(seconds=0.5)
 FRESH_FOR = timedelta(days=1)
 # A line without its end: more than the server writes, so what follows is not its log.
 MAX_REST = 64 * 1024
@@ -128,7 +129,10 @@ class Violations:
                 await self.step()
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
-            self._follower.close()
+            self.close()
+
+    def close(self) -> None:
+        self._follower.close()
 
     async def step(self) -> None:
         """Reads what is new, and tells what is due."""
