@@ -1,15 +1,18 @@
-"""A town and a browser for each test."""
+"""A town for each test, and one browser for all: each window has its own cookies."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
+from bastide.controller.serving import Leaf
 from bastide.flows.manage_people import new_link
 from tests.browser.browsing import Window, open_browser, open_window
 from tests.browser.seed import Town, open_town, write_town
+from tests.browser.tls import write_leaf
 from tests.processes.bastide import free_ports
 
 PASSWORD = "violet harbour counts nine lamps"
@@ -23,24 +26,30 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-async def town(written: Path, tmp_path: Path) -> AsyncIterator[Town]:
-    async with open_town(tmp_path, free_ports(1)[0], written=written) as opened:
+@pytest.fixture(scope="session")
+def leaf(tmp_path_factory: pytest.TempPathFactory) -> Leaf:
+    return Leaf(*write_leaf(tmp_path_factory.mktemp("tls")))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(leaf: Leaf) -> AsyncIterator[Browser]:
+    async with open_browser(leaf.certificate) as opened:
         yield opened
 
 
-@pytest.fixture
-async def browser(town: Town, tmp_path: Path) -> AsyncIterator[Browser]:
-    async with open_browser(tmp_path / "localhost.pem") as opened:
+@pytest_asyncio.fixture(loop_scope="module")
+async def town(written: Path, leaf: Leaf, tmp_path: Path) -> AsyncIterator[Town]:
+    async with open_town(tmp_path, leaf, free_ports(1)[0], written=written) as opened:
         yield opened
 
 
-@pytest.fixture
-async def window(town: Town, browser: Browser) -> Window:
+@pytest_asyncio.fixture(loop_scope="module")
+async def window(town: Town, browser: Browser) -> AsyncIterator[Window]:
     """Signed in as the operator."""
     opened = await open_window(browser, town.origin)
     await sign_in(town, opened)
-    return opened
+    yield opened
+    await opened.page.context.close()
 
 
 async def sign_in(town: Town, window: Window) -> None:
@@ -50,4 +59,4 @@ async def sign_in(town: Town, window: Window) -> None:
     await window.go(f"/sign-in/link/{link}")
     await window.page.get_by_role("button", name="Sign in with this link").click()
     await window.page.get_by_role("link", name="Not now").click()
-    await window.page.wait_for_selector("#headline")
+    await window.page.wait_for_selector("#watch")

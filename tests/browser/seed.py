@@ -187,9 +187,8 @@ async def write_town(path: Path, devices: int = 25) -> None:
 
 
 @asynccontextmanager
-async def open_town(folder: Path, port: int = 8500, *, written: Path | None = None) -> AsyncIterator[Town]:
-    """A town, served over TLS at localhost: the written one, or a new and empty one. The folder also gets
-    ``localhost.pem`` and its key."""
+async def open_town(folder: Path, leaf: Leaf, port: int = 8500, *, written: Path | None = None) -> AsyncIterator[Town]:
+    """A town, served over TLS at localhost: the written one, or a new and empty one."""
     path = folder / "state.db"
     if written is not None:
         shutil.copy(written, path)
@@ -215,7 +214,6 @@ async def open_town(folder: Path, port: int = 8500, *, written: Path | None = No
     enrolment = Enrolment(
         claiming, "https://localhost:9443/.well-known/est", ("localhost", 8883), "~/.local/share/bastide/trust"
     )
-    leaf = Leaf(*write_leaf(folder))
     install(
         app,
         str(VerifierKey(LOG, signer.checkpoint_key.public_key().public_bytes_raw())),
@@ -341,7 +339,7 @@ async def _main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "written.db"
         await write_town(written, int(sys.argv[1]) if len(sys.argv) > 1 else 25)
-        async with open_town(Path(folder), written=written) as town:
+        async with open_town(Path(folder), Leaf(*write_leaf(Path(folder))), written=written) as town:
             print(town.link, flush=True)
             await asyncio.Event().wait()
 

@@ -1,16 +1,22 @@
 """What a person does in the console, done in Chromium."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, Route, expect
 
 from bastide.controller.console.views.ledger import proof_document
+from bastide.controller.serving import Leaf
 from bastide.core.ids import RecordId
 from bastide.core.standing import Standing
 from tests.browser.browsing import DESKTOP, PHONE, Window, contrast, open_window, unnamed
 from tests.browser.conftest import PASSWORD, sign_in
-from tests.browser.seed import Town
+from tests.browser.seed import Town, open_town
+from tests.processes.bastide import free_ports
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CAMERA = "Loading dock camera"
 METER = "Main meter"
@@ -268,6 +274,20 @@ async def test_every_page_has_contrast_and_names_in_dark_and_light_and_on_a_phon
             assert await contrast(window.page) == []
         await window.page.context.close()
     assert wrong == []
+
+
+async def test_an_empty_town_teaches_how_to_begin(leaf: Leaf, browser: Browser, tmp_path: Path) -> None:
+    async with open_town(tmp_path, leaf, free_ports(1)[0]) as town:
+        window = await open_window(browser, town.origin)
+        await sign_in(town, window)
+        assert await window.page.get_by_role("heading", name="No device is known yet.").is_visible()
+        assert await unnamed(window.page) == []
+        await window.shot("empty")
+        await window.go("/devices")
+        await window.page.get_by_role("link", name="Make the first claim").click()
+        assert await window.page.get_by_role("heading", name="Make a claim").is_visible()
+        assert window.complaints == []
+        await window.page.context.close()
 
 
 async def test_a_claim_is_made_and_its_commands_can_be_copied(town: Town, window: Window) -> None:
