@@ -78,3 +78,21 @@ async def test_fields_and_counts_are_of_a_device_and_a_time(store: Store) -> Non
     assert list(await store.reads.fields(A, EPOCH + 3 * MINUTE)) == ["mode"]
     assert await store.reads.count(A, EPOCH) == 3
     assert await store.reads.count(None, EPOCH + 5 * MINUTE) == 2
+
+
+async def test_files_without_a_text_and_files_with_one_are_read_and_merged_together(tmp_path: Path) -> None:
+    writer, reader = PartitionWriter(tmp_path, "p0"), SampleStore(tmp_path)
+    values: list[float | str | bool] = [float(n) for n in range(20)]
+    values[9], values[12] = "warm", True
+    for number, value in enumerate(values):
+        columns = Columns()
+        columns.add(A, "telemetry", int((EPOCH + number * MINUTE).timestamp() * 1e6), {"mode": value}, number)
+        writer.write(columns, number + 1, number + 1)
+    before = await reader.latest(A, 100)
+    while writer.merge():
+        pass
+    assert len(writer.segments()) < 20
+    assert [value for _, _, value in await reader.latest(A, 100)] == values[::-1]
+    assert await reader.latest(A, 100) == before
+    reader.close()
+    writer.close()

@@ -194,7 +194,7 @@ class PartitionWriter:
 _FROM_ARRIVED = f"""
 SELECT device, channel, name AS field, make_timestamp(moment) AS measured_at,
        CASE WHEN kind = {_NUMBER} THEN number END AS number,
-       words AS text,
+       words::VARCHAR AS text, -- where a flush holds no text, the type would be that of NULL
        CASE WHEN kind = {_FLAG} THEN number <> 0 END AS flag,
        sequence
 FROM arrived {_ORDER}
