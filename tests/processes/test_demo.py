@@ -1,9 +1,11 @@
 """The demo fleet against a Bastide that runs: what it tells is what happened, and the API says the same."""
 
 import json
+import signal
+import subprocess
 from typing import Any
 
-from tests.processes.bastide import Bastide
+from tests.processes.bastide import COMMAND, Bastide, environment
 
 
 def demo(bastide: Bastide, *options: str) -> dict[str, dict[str, Any]]:
@@ -45,3 +47,34 @@ def test_the_fleet_enrols_connects_and_a_device_that_misuses_its_topics_is_cut_o
     again = demo(bastide, "--misuse-after", "1s", "--telnet-after", "2s")
     assert (again["enrolled"]["enrolled"], again["connected"]["kept_out"]) == (0, 1)
     assert shown(bastide, again["cut-off"]["device"])["device"]["name"] == "thermostat-2"
+
+
+def test_ctrl_c_ends_the_fleet_politely(bastide: Bastide) -> None:
+    with subprocess.Popen(
+        [COMMAND, "demo", "--devices", "2", "--json"],
+        env=environment(bastide.data, bastide.ports),
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if json.loads(line)["event"] == "reporting":
+                break
+        running.send_signal(signal.SIGINT)
+        last = running.stdout.read().splitlines()[-1]
+        assert running.wait(20) == 0
+    assert json.loads(last)["event"] == "end"
+
+
+def test_a_demo_without_a_bastide_says_what_to_do(bastide: Bastide) -> None:
+    ended = subprocess.run(
+        [COMMAND, "demo"],
+        env=environment(bastide.data.parent / "nowhere"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    assert "bastide up" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
