@@ -244,6 +244,7 @@ async def opened(path: Path, *, ingest: bool = True) -> AsyncIterator[House]:
 
     url = f"tls://localhost:{nats_port}"
     broker = BrokerSide(directory, url, state, state.units, certificate_state, signer, clock, ids)
+    state.on_committed(broker.heard)
     samples = SampleStore(directory.samples)
     house = House(directory, signer, state, broker, samples, mqtt_port, nats_port, clock, ids, revoked)
     write_broker_config(directory, host="127.0.0.1", mqtt_port=mqtt_port, nats_port=nats_port)

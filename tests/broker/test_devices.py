@@ -328,3 +328,29 @@ async def test_a_plan_with_the_same_rights_lets_sessions_live(house: House) -> N
     finally:
         client.kill()
         client.communicate()
+
+
+async def test_a_profile_that_declares_another_field_holds_for_the_next_message_and_no_session_ends(
+    house: House,
+) -> None:
+    profile = replace(STRICT, name=type(STRICT.name)("grows"))
+    device = await house.enrol(profile=profile)
+    await house.mosquitto_pub(device, "telemetry", '{"temperature": 1, "pressure": 2}')
+    await stored(house, device, 1)
+    telemetry = profile.channels[0]
+    more = replace(telemetry, fields=(*telemetry.fields, PayloadField("pressure", FieldType.NUMBER, "climate")))
+    async with house.state.units("test") as work:
+        grown = replace(profile, channels=(more, *profile.channels[1:]))
+        work.catalogue.put_profile(grown, "", house.clock.now())
+        work.ledger.record("profile:document:stored", f"profile:{profile.name}", {})
+
+    def handed_on() -> bool:
+        held = house.broker.open.plans.held(device.id)
+        return held is not None and held.profile == grown
+
+    await until(handed_on, "the profile is handed on")
+    await house.mosquitto_pub(device, "telemetry", '{"temperature": 3, "pressure": 4}')
+    await stored(house, device, 2)
+    assert sorted((name, value) for _, name, value in await house.samples.latest(device.id, 10)) == [
+        ("pressure", 4.0), ("temperature", 1.0), ("temperature", 3.0),
+    ]  # fmt: skip

@@ -143,6 +143,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     await ensure_generic(governing)
     governor = Governor(governing)
     house.database.on_committed(governor.heard)
+    house.database.on_committed(broker.heard)
 
     door = _door(house, stack)
     await _first_run(house, door)

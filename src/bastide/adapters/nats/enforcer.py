@@ -5,12 +5,13 @@ that a last will or a queued message of a device that lost its standing is dropp
 """
 
 import asyncio
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from bastide.adapters.nats.plans import Plans
 from bastide.adapters.nats.sessions import Sessions
 from bastide.core.error import Refused, Unavailable
-from bastide.core.ids import DeviceId
+from bastide.core.ids import DeviceId, ProfileName
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.ports.clock import Clock
 from bastide.ports.platform.catalogue import CatalogueReads
@@ -71,6 +72,19 @@ class BrokerEnforcer:
         else:
             ended = 0
         return Outcome(plan.device, self.point, plan.generation, self._clock.now(), _describe(plan, ended))
+
+    async def profile_changed(self, name: ProfileName) -> int:
+        """Hands on a profile whose fields or rates changed: plans stay, ingest reads payloads by the new one."""
+        profile = await self._catalogue.profile(name)
+        handed = 0
+        for desired in self._plans.with_profile(name):
+            lock = self._locks.setdefault(desired.plan.device, asyncio.Lock())
+            async with lock:
+                now = self._plans.held(desired.plan.device)
+                if now is not None and now.profile != profile:
+                    await self._plans.put(replace(now, profile=profile))
+                    handed += 1
+        return handed
 
 
 async def reconcile(plans: Plans, enforcer: BrokerEnforcer, stores: Stores) -> int:

@@ -5,7 +5,7 @@ A change is durable before it is announced, and announced by a request that inge
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -17,7 +17,7 @@ from nats.js.errors import Error as JetStreamError
 
 from bastide.adapters.nats.provision import PLANS, PLANS_PREFIX
 from bastide.core.error import Unavailable, Unreadable
-from bastide.core.ids import DeviceId
+from bastide.core.ids import DeviceId, ProfileName
 from bastide.wire.desired import Desired, decode_desired, encode_desired
 
 LOG = logging.getLogger("bastide.plans")
@@ -42,6 +42,10 @@ class Plans:
 
     def held(self, device: DeviceId) -> Desired | None:
         return self._held.get(device)
+
+    def with_profile(self, name: ProfileName) -> Sequence[Desired]:
+        """What is held for the devices of a profile."""
+        return [desired for desired in self._held.values() if desired.profile.name == name]
 
     def __len__(self) -> int:
         return len(self._held)

@@ -30,9 +30,10 @@ from bastide.adapters.nats.sessions import Session, Sessions
 from bastide.controller.workers.callout import Callout, CertificateState
 from bastide.controller.workers.evidence import ACTOR, EvidenceWorker, SeenWorker
 from bastide.controller.workers.violations import Violations
+from bastide.core.audit import Record
 from bastide.core.error import BastideError, Unavailable
 from bastide.core.evidence import Evidence
-from bastide.core.ids import DeviceId
+from bastide.core.ids import DeviceId, ProfileName
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.flows.take_evidence import take_evidence
 from bastide.network.broker.connect import ConnectRequest
@@ -116,6 +117,7 @@ class BrokerSide:
         self.ready = asyncio.Event()
         self.enforcer = _Enforcer(self)
         self.seen = SeenWorker(units)
+        self._profiles: asyncio.Queue[ProfileName] = asyncio.Queue()
 
     @property
     def open(self) -> _Open:
@@ -125,6 +127,12 @@ class BrokerSide:
                 code="nats:unavailable",
             )
         return self._open
+
+    def heard(self, records: Sequence[Record]) -> None:
+        """What was committed: a changed profile must reach ingest although no plan changes."""
+        for record in records:
+            if record.kind.startswith("profile:"):
+                self._profiles.put_nowait(ProfileName(record.subject.partition(":")[2]))
 
     def session_count(self) -> int:
         """How many devices' connections live, as the broker tells."""
@@ -162,6 +170,7 @@ class BrokerSide:
                 group.create_task(EvidenceWorker(EvidenceSource(opened.platform), self._units).run())
                 group.create_task(self.seen.run())
                 group.create_task(self._tell_refusals(callout))
+                group.create_task(self._hand_on_profiles(opened))
 
     async def _connect(self, stack: contextlib.AsyncExitStack) -> _Open:
         """The three connections, each with what must be there before devices may come."""
@@ -201,6 +210,18 @@ class BrokerSide:
         handed = await _until(lambda: reconcile(opened.plans, opened.enforcer, self._stores))
         if handed:
             LOG.info("the broker was handed %d plans that it did not hold", handed)
+
+    async def _hand_on_profiles(self, opened: _Open) -> None:
+        while True:
+            name = await self._profiles.get()
+            try:
+                handed = await opened.enforcer.profile_changed(name)
+            except BastideError as error:
+                LOG.warning("the profile %s did not reach ingest yet: %s", name, error.sentence)
+                await asyncio.sleep(TELL_SECONDS)
+                self._profiles.put_nowait(name)
+            else:
+                LOG.info("the profile %s was handed on for %d devices", name, handed)
 
     async def _until_connected(self, part: Part, back: "Back") -> Client:
         return await _until(lambda: connect(self._cluster, part, on_reconnect=back))
