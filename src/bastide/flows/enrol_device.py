@@ -10,7 +10,7 @@ import logging
 from bastide.core.error import BastideError, Conflict
 from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
 from bastide.core.ids import ClaimId, DeviceId, EvidenceId, RecordId, RequestId
-from bastide.device.credential.claim import Claim, ClaimState, check_secret, check_usable, used
+from bastide.device.credential.claim import Claim, ClaimState, check_secret, check_usable, spent, used
 from bastide.device.credential.issuance import Certificate, Issuance, Progress, Purpose
 from bastide.device.identity.request import CertificateRequest, accept_request
 from bastide.flows.govern_device import enforce, govern_device
@@ -82,7 +82,7 @@ async def _again(claim: Claim, request: CertificateRequest, with_: Enrolling) ->
     if certificate is not None:
         return certificate
     if issuance.progress is Progress.REFUSED:
-        raise used(claim)
+        raise spent(claim)
     return await finish_issuance(issuance, with_)
 
 

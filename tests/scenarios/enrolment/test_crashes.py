@@ -94,10 +94,11 @@ async def test_the_device_itself_may_ask_again_after_a_crash(town: Platform, poi
 
 async def test_what_the_signer_refuses_is_ended_and_recorded(town: Platform) -> None:
     claim = await town.claim()
+    _, csr = new_request()
     with pytest.raises(Refused, match="at most 398 days"):
-        await enrol_device(
-            claim.claim.id, claim.secret, new_request()[1], "", replace(town.enrolling, lifetime=timedelta(days=500))
-        )
+        await enrol_device(claim.claim.id, claim.secret, csr, "", replace(town.enrolling, lifetime=timedelta(days=500)))
+    with pytest.raises(Refused, match="the signer refused the certificate"):
+        await enrol_device(claim.claim.id, claim.secret, csr, "", town.enrolling)
     assert claim.claim.request is None
     stored = await town.stores.credentials.claim(claim.claim.id)
     assert stored is not None

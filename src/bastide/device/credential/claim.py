@@ -98,6 +98,15 @@ def used(claim: Claim) -> ClaimRefused:
     )
 
 
+def spent(claim: Claim) -> ClaimRefused:
+    """The refusal of a claim whose certificate the signer would not make."""
+    return ClaimRefused(
+        f"The claim {claim.id} was used, and the signer refused the certificate; the ledger says why. Make a new one with "
+        "`bastide claim create`.",
+        code="enrolment:claim:spent",
+    )
+
+
 def check_ttl(ttl: timedelta) -> None:
     """Raises ``Refused`` where a claim would be open for too short or too long."""
     if not SHORTEST <= ttl <= LONGEST:
