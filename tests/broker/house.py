@@ -275,24 +275,29 @@ async def opened(path: Path, *, ingest: bool = True) -> AsyncIterator[House]:
         samples.close()
 
 
+async def issue_server_certificate(directory: DataDirectory, signer: MemorySigner, request: str) -> None:
+    """The broker's own certificate and key, as the controller lays them down."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    csr = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    )
+    der = await signer.server_certificate(
+        RequestId(f"server-certificate:{request}"),
+        csr=csr.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER),
+        names=["localhost", "127.0.0.1"],
+    )
+    chain = x509.load_der_x509_certificate(der).public_bytes(PEM) + signer.issuing.certificate.public_bytes(PEM)
+    (directory.tls / "nats.pem").write_bytes(chain)
+    (directory.tls / "nats.key").write_bytes(_private(key))
+
+
 async def _publish_authorities(directory: DataDirectory, signer: MemorySigner) -> None:
     """What signer and controller lay down before the broker starts."""
     account = encode_public(Kind.ACCOUNT, signer.account_key.public_key().public_bytes_raw())
     (directory.trust / "devices-account.pub").write_text(f"{account}\n")
     for name, authority in (("root", signer.root), ("issuing", signer.issuing)):
         (directory.trust / f"{name}.pem").write_bytes(authority.certificate.public_bytes(PEM))
-    key = ec.generate_private_key(ec.SECP256R1())
-    request = x509.CertificateSigningRequestBuilder().subject_name(
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    )
-    der = await signer.server_certificate(
-        RequestId("server-certificate:nats"),
-        csr=request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER),
-        names=["localhost", "127.0.0.1"],
-    )
-    chain = x509.load_der_x509_certificate(der).public_bytes(PEM) + signer.issuing.certificate.public_bytes(PEM)
-    (directory.tls / "nats.pem").write_bytes(chain)
-    (directory.tls / "nats.key").write_bytes(_private(key))
+    await issue_server_certificate(directory, signer, "first")
 
 
 def _private(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from bastide.core.profile import Channel, Direction, FieldType, PayloadField, Profile
 from bastide.core.standing import Standing
 from bastide.network.profile.document import GENERIC, parse_profile
-from tests.broker.house import Enrolled, House, opened, until
+from tests.broker.house import Enrolled, House, issue_server_certificate, opened, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -354,3 +354,30 @@ async def test_a_profile_that_declares_another_field_holds_for_the_next_message_
     assert sorted((name, value) for _, name, value in await house.samples.latest(device.id, 10)) == [
         ("pressure", 4.0), ("temperature", 1.0), ("temperature", 3.0),
     ]  # fmt: skip
+
+
+async def test_a_renewed_certificate_of_the_broker_is_shown_to_every_new_connection(house: House) -> None:
+    def shown(port: int) -> bytes:
+        context = ssl.create_default_context(cafile=str(house.directory.trust / "root.pem"))
+        context.load_cert_chain(device.certificate, device.key)
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=5) as raw,
+            context.wrap_socket(raw, server_hostname="localhost") as wrapped,
+        ):
+            return wrapped.getpeercert(binary_form=True) or b""
+
+    async def both() -> set[bytes]:
+        return {await asyncio.to_thread(shown, port) for port in (house.mqtt_port, house.nats_port)}
+
+    device = await house.enrol()
+    before = await both()
+    await issue_server_certificate(house.directory, house.signer, "second")
+    assert await both() == before
+    house.broker.certificate_renewed()
+
+    async def renewed() -> bool:
+        return not await both() & before
+
+    await until(renewed, "both listeners show the new certificate")
+    assert (await house.mosquitto_pub(device, "telemetry", '{"t": 1}')).returncode == 0
+    await stored(house, device, 1)

@@ -176,7 +176,10 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
             refused=refused_in_handshake(device_app),
         ),
     }
-    leaves.renewed = lambda purpose: listeners[purpose].renew() if purpose in listeners else None
+    renewals: dict[str, Callable[[], None]] = {name: listener.renew for name, listener in listeners.items()}
+    if not config.nats_url:
+        renewals["nats"] = broker.certificate_renewed
+    leaves.renewed = lambda purpose: renewals.get(purpose, lambda: None)()
     workers.start("governor", governor.run)
     workers.start("leaves", leaves.run)
     keep = timedelta(days=config.evidence_days)

@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NATSError
+from nats.errors import TimeoutError as NATSTimeoutError
 
 from bastide.adapters.nats.config import DEVICES
 from bastide.core.error import Unavailable
@@ -25,6 +26,7 @@ from bastide.network.broker.connect import read_user_name
 # A connection that broke its rules and ended: its last log lines are read within a second or two.
 MAX_ENDED = 65_536
 REQUEST_SECONDS = 2.0
+SILENCE_SECONDS = 0.1
 PAGE = 1024
 
 Key = tuple[str, int]  # server id, the server's number of the connection
@@ -84,17 +86,50 @@ class Sessions:
         return len(waiting)
 
     async def _connections(self, narrowed: dict[str, Any]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Every open connection with the id of its server, page by page."""
-        offset = 0
-        while True:
-            body = {"auth": True, "limit": PAGE, "offset": offset, "sort": "cid", **narrowed}
-            answer = await self._ask("$SYS.REQ.SERVER.PING.CONNZ", body)
-            server, page = answer["server"]["id"], answer["data"].get("connections") or []
-            for one in page:
-                yield server, one
-            offset += PAGE
-            if len(page) < PAGE:
-                return
+        """Every open connection of every server of the cluster, page by page."""
+        for server in await self._servers():
+            offset = 0
+            while True:
+                body = {"auth": True, "limit": PAGE, "offset": offset, "sort": "cid", **narrowed}
+                answer = await self._ask(f"$SYS.REQ.SERVER.{server}.CONNZ", body)
+                page = answer["data"].get("connections") or []
+                for one in page:
+                    yield server, one
+                offset += PAGE
+                if len(page) < PAGE:
+                    break
+
+    async def _servers(self) -> Sequence[str]:
+        """The ids of all servers that answer; each answers by itself, so the last one is followed by silence."""
+        inbox = self._client.new_inbox()
+        answers = await self._client.subscribe(inbox)
+        found: list[str] = []
+        try:
+            await self._client.publish("$SYS.REQ.SERVER.PING", b"", reply=inbox)
+            wait = REQUEST_SECONDS
+            while True:
+                message = await answers.next_msg(timeout=wait)
+                found.append(json.loads(message.data)["server"]["id"])
+                wait = SILENCE_SECONDS
+        except NATSTimeoutError:
+            if not found:
+                raise Unavailable("No server of the broker answers.", code="nats:unavailable") from None
+        except NATSError as error:
+            raise Unavailable(f"The broker does not answer: {error}.", code="nats:unavailable") from error
+        finally:
+            with contextlib.suppress(NATSError):
+                await answers.unsubscribe()
+        return found
+
+    async def reload(self) -> None:
+        """Every server reads its configuration and certificate files again."""
+        for server in await self._servers():
+            answer = await self._ask(f"$SYS.REQ.SERVER.{server}.RELOAD", {})
+            if error := answer.get("error"):
+                raise Unavailable(
+                    f"The broker keeps its old configuration: {error.get('description')}. See nats/server.log.",
+                    code="nats:reload:refused",
+                )
 
     def admitted(self, session: Session) -> None:
         """A connection was let in; the server will say that it began, or that it ended."""

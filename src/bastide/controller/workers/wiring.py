@@ -117,6 +117,7 @@ class BrokerSide:
         self.ready = asyncio.Event()
         self.enforcer = _Enforcer(self)
         self.seen = SeenWorker(units)
+        self._renewed = asyncio.Event()
         self._profiles: asyncio.Queue[ProfileName] = asyncio.Queue()
 
     @property
@@ -133,6 +134,12 @@ class BrokerSide:
         for record in records:
             if record.kind.startswith("profile:"):
                 self._profiles.put_nowait(ProfileName(record.subject.partition(":")[2]))
+
+    def certificate_renewed(self) -> None:
+        """The broker's own certificate was replaced on disk; the server is told to read it again.
+
+        nats-server asks for every connection again when it reads its configuration: each device reconnects once."""
+        self._renewed.set()
 
     def session_count(self) -> int:
         """How many devices' connections live, as the broker tells."""
@@ -171,6 +178,7 @@ class BrokerSide:
                 group.create_task(self.seen.run())
                 group.create_task(self._tell_refusals(callout))
                 group.create_task(self._hand_on_profiles(opened))
+                group.create_task(self._reload(opened))
 
     async def _connect(self, stack: contextlib.AsyncExitStack) -> _Open:
         """The three connections, each with what must be there before devices may come."""
@@ -222,6 +230,17 @@ class BrokerSide:
                 self._profiles.put_nowait(name)
             else:
                 LOG.info("the profile %s was handed on for %d devices", name, handed)
+
+    async def _reload(self, opened: _Open) -> None:
+        while True:
+            await self._renewed.wait()
+            self._renewed.clear()
+            try:
+                await opened.sessions.reload()
+            except BastideError as error:
+                LOG.warning("%s", error.sentence)
+                await asyncio.sleep(TELL_SECONDS)
+                self._renewed.set()
 
     async def _until_connected(self, part: Part, back: "Back") -> Client:
         return await _until(lambda: connect(self._cluster, part, on_reconnect=back))
