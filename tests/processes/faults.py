@@ -244,11 +244,11 @@ class FaultRun:
         async def all_of_them() -> list[Identity]:
             places = asyncio.Semaphore(4)
             async with self._api() as api:
-                await api.put_profile(PROFILE, "tests")
+                await api.put_profile(PROFILE, "tests", "main")
 
                 async def one(number: int) -> Identity:
                     async with places:
-                        claim = await api.claim(CLASS, f"{name}-{number}", "tests")
+                        claim = await api.claim(CLASS, f"{name}-{number}", "tests", "main")
                         return await asyncio.to_thread(
                             enrol, endpoint, claim, self._home / f"{name}-{number}", f"{name}-{number}"
                         )

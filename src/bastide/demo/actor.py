@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +12,13 @@ from bastide.core.ids import DeviceId
 from bastide.demo.roster import FIRMWARE, Member
 from bastide.testing.fleet.behaviour import KINDS
 from bastide.testing.fleet.identity import Identity
-from bastide.testing.fleet.misuse import impersonating, spying, undeclared
+from bastide.testing.fleet.misuse import flooding, impersonating, spying, undeclared
 from bastide.testing.fleet.mqtt import Session
 
 # However fast time runs, a device stays inside the rate that its profile declares.
 LEAST_PAUSE_S = 1.0
+# More at once than a profile's burst (40), and no more than the session queues.
+FLOOD = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +34,20 @@ class VirtualTime:
 
 
 class Actor:
-    """``on_change(actor, up)`` is called on the session's thread whenever the device comes or goes."""
+    """``session`` is its connection; nothing happens before that is started."""
 
-    def __init__(
-        self, member: Member, identity: Identity, host: str, port: int, on_change: Callable[["Actor", bool], None]
-    ) -> None:
+    def __init__(self, member: Member, identity: Identity, host: str, port: int) -> None:
         self.member = member
         self.device = identity.device
         self.identity = identity
         self._behaviour = KINDS[member.kind](Random(member.seed))  # noqa: S311 (noise, not secrets)
         self._random = Random(member.seed + 1)  # noqa: S311
-        self._on_change = on_change
         self.session = Session(identity, host, port, on_change=self._changed)
 
     def _changed(self, up: bool, why: str) -> None:
         if up:
             status = {"online": True, "firmware": FIRMWARE[self.member.kind]}
             self.session.publish(self.session.topic("status"), status)
-        self._on_change(self, up)
 
     async def report(self, virtual: VirtualTime) -> None:
         """Reports until cancelled, each device at its own moment."""
@@ -67,7 +65,7 @@ class Actor:
         began = time.monotonic()
         ending = asyncio.create_task(asyncio.to_thread(self.session.lost.wait, patience_s))
         try:
-            for what in undeclared(self.device, self._random, 2):
+            for what in (*undeclared(self.device, self._random, 2), *flooding(self.device, self._random, FLOOD)):
                 self.session.publish(what.topic, what.fields)
             began = time.monotonic()
             listening = spying(self.device, others[:1])

@@ -33,12 +33,12 @@ class API:
     ) -> None:
         await self._client.aclose()
 
-    async def put_profile(self, document: str, owner: str) -> None:
-        await self._ask("POST", "/profiles", json={"document": document, "owner": owner})
+    async def put_profile(self, document: str, owner: str, site: str) -> None:
+        await self._ask("POST", "/profiles", json={"document": document, "owner": owner, "site": site})
 
-    async def claim(self, device_class: str, name: str, owner: str) -> Claim:
+    async def claim(self, device_class: str, name: str, owner: str, site: str) -> Claim:
         """A one-time claim for one device of a class."""
-        body = {"device_class": device_class, "owner": owner, "name": name}
+        body = {"device_class": device_class, "owner": owner, "site": site, "name": name}
         made = await self._ask("POST", "/claims", json=body)
         return Claim(made["username"], made["password"])
 

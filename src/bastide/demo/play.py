@@ -81,7 +81,7 @@ class Play:
     async def _describe_kinds(self) -> None:
         kinds = {member.kind: member for member in self._members}
         for kind, member in kinds.items():
-            await self._api.put_profile(profile_document(kind), member.owner)
+            await self._api.put_profile(profile_document(kind), member.owner, member.site)
         self._narrator.tell(
             "profiles", f"{len(kinds)} kinds of device are described: {', '.join(kinds)}.", "/settings/classes"
         )
@@ -97,10 +97,10 @@ class Play:
             async with places:
                 own = self._kept(member)
                 if own is None or own.device not in known:
-                    claim = await self._api.claim(member.kind, member.name, member.owner)
+                    claim = await self._api.claim(member.kind, member.name, member.owner, member.site)
                     own = await asyncio.to_thread(enrol, self._endpoint(), claim, self._folder(member), member.name)
                     fresh += 1
-                return Actor(member, own, self._reachable(), self._config.mqtt_port, self._came_or_went)
+                return Actor(member, own, self._reachable(), self._config.mqtt_port)
 
         for actor in await asyncio.gather(*(ready(member) for member in self._members)):
             self._actors[actor.device] = actor
@@ -179,7 +179,7 @@ class Play:
         path = self._config.home / "captures" / f"{camera.member.name}.pcap"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(pcap(telnet_story(on_the_wire, ROUTER, TECHNICIAN, datetime.now(UTC))))
-        status, said = await self._bastide("scan", str(path), "--submit", "--json")
+        status, said = await self._bastide("scan", str(path), "--submit", "--site", camera.member.site, "--json")
         if status not in (0, 1):
             self._narrator.tell("scan-failed", f"The capture could not be submitted: {said.strip()[-300:]}")
             return
@@ -225,9 +225,6 @@ class Play:
             (each for each in self._actors.values() if each.member.kind == kind and each.session.connected.is_set()),
             None,
         )
-
-    def _came_or_went(self, actor: Actor, up: bool) -> None:
-        """On the session's thread."""
 
     async def _bastide(self, *arguments: str) -> tuple[int, str]:
         """Runs a command as a person would."""

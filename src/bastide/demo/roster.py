@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from importlib import resources
 
-from bastide.core.ids import DeviceClass, OwnerName
+from bastide.core.ids import OwnerName, SiteName
 from bastide.testing.fleet.behaviour import KINDS
 
 FIRMWARE = {
@@ -20,6 +20,7 @@ OWNERS = {
     "vibration-sensor": "production",
     "gate-controller": "site-security",
 }
+SITES = ("lyon", "bordeaux", "toulouse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,12 @@ class Member:
     seed: int
 
     @property
-    def device_class(self) -> DeviceClass:
-        return DeviceClass(self.kind)
-
-    @property
     def owner(self) -> OwnerName:
         return OwnerName(OWNERS[self.kind])
+
+    @property
+    def site(self) -> SiteName:
+        return SiteName(SITES[self.seed // len(KINDS) % len(SITES)])
 
     @property
     def mac(self) -> bytes:
