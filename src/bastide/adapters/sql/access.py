@@ -35,12 +35,17 @@ class AccessWrites:
         self._one(update(people).where(people.c.id == person.id).values(values), f"There is no person {person.id}.")
 
     def keep_an_admin(self) -> None:
-        admins = select(func.count()).where(
-            people.c.role == Role.ADMIN.value, people.c.disabled_at.is_(None), people.c.scope == dump(EVERYTHING)
+        # Locked, so that on PostgreSQL two controllers cannot each take the other's last one (write skew).
+        admins = (
+            select(people.c.id)
+            .where(
+                people.c.role == Role.ADMIN.value, people.c.disabled_at.is_(None), people.c.scope == dump(EVERYTHING)
+            )
+            .with_for_update()
         )
 
         def apply(connection: Connection) -> None:
-            if not connection.execute(admins).scalar_one():
+            if not connection.execute(admins).all():
                 raise Conflict(
                     "This would leave nobody who is an admin of the whole fleet; make somebody else one first."
                 )
