@@ -11,6 +11,8 @@ from bastide.core.standing import Standing
 from bastide.ports.platform.stores import DeviceFilter, Scope, Stores
 
 PAGE = 100
+# So many rows are sorted and shown at once.
+SORTED = 250
 # Classes are counted over at most this many devices; a larger fleet shows the chips without counts.
 COUNTED = 20_000
 
@@ -27,6 +29,7 @@ class Row:
 class DevicePage:
     rows: tuple[Row, ...]
     next_after: str
+    whole: bool
     total: int
     counts: Mapping[Standing, int]
     classes: tuple[tuple[DeviceClass, int], ...]
@@ -34,13 +37,18 @@ class DevicePage:
 
 
 async def devices(stores: Stores, reader: Reader, wanted: DeviceFilter) -> DevicePage:
-    """One page in the order of ids. ``next_after`` is empty on the last page."""
-    found = await stores.devices.list(replace(wanted, limit=PAGE + 1))
-    page = found[:PAGE]
+    """What fits one page is in the order of consequence, then of names; more comes in pages in the order of ids.
+
+    ``next_after`` is empty on the last page.
+    """
+    found = await stores.devices.list(replace(wanted, limit=SORTED + 1))
+    whole = len(found) <= SORTED and not wanted.after
+    page = sorted(found, key=_order) if whole else found[:PAGE]
     counts = await stores.devices.count_by_standing(wanted.scope)
     return DevicePage(
         rows=tuple([await row(stores, reader, device) for device in page]),
-        next_after=page[-1].id if len(found) > PAGE else "",
+        next_after=page[-1].id if not whole and len(found) > PAGE else "",
+        whole=whole,
         total=sum(counts.values()),
         counts=counts,
         classes=await classes(stores, wanted.scope) if not wanted.after else (),
@@ -66,3 +74,10 @@ async def classes(stores: Stores, scope: Scope) -> tuple[tuple[DeviceClass, int]
     """The device classes that occur, most frequent first."""
     seen = await stores.devices.list(DeviceFilter(scope=scope, limit=COUNTED))
     return tuple(Counter(device.device_class for device in seen).most_common(12))
+
+
+_CONSEQUENCE = {Standing.QUARANTINED: 0, Standing.PENDING: 1, Standing.UNKNOWN: 2, Standing.RESTRICTED: 3}
+
+
+def _order(device: Device) -> tuple[int, str, str]:
+    return (_CONSEQUENCE.get(device.standing, 4), device.name.casefold() or "\uffff", device.id)

@@ -66,19 +66,26 @@ def ways(enrolment: Enrolment, made: NewClaim) -> Sequence[Way]:
     host, port = enrolment.mqtt
     curl = f"""\
 openssl ecparam -name prime256v1 -genkey -noout -out device.key
-openssl req -new -key device.key -subj "/CN=new device" -outform DER | openssl base64 > device.csr
-curl -sS --fail-with-body --cacert {root} -u {user}:{secret} \\
-  -H "Content-Type: application/pkcs10" --data-binary @device.csr {enrolment.est_url}/simpleenroll \\
-  | openssl base64 -d -A | openssl pkcs7 -inform DER -print_certs -out device.pem"""
+openssl req -new -key device.key -subj "/CN=new device" -outform DER \\
+  | openssl base64 > device.csr
+curl -sS --fail-with-body --cacert {root} \\
+  -u {user}:{secret} \\
+  -H "Content-Type: application/pkcs10" --data-binary @device.csr \\
+  {enrolment.est_url}/simpleenroll \\
+  | openssl base64 -d -A \\
+  | openssl pkcs7 -inform DER -print_certs -out device.pem"""
     pki = f"""\
 pki --gen --type ecdsa --size 256 --outform pem > device.key
 pki --req --type ecdsa --in device.key --dn "CN=new device" > device.csr
-pki --est --url {base} --in device.csr --cacert {root} --cacert {issuing} \\
+pki --est --url {base} --in device.csr \\
+  --cacert {root} --cacert {issuing} \\
   --userpass {user}:{secret} --outform pem > device.pem"""
     talk = f"""\
-DEVICE=$(openssl x509 -in device.pem -noout -subject -nameopt multiline | sed -n 's/ *commonName *= //p')
-mosquitto_pub -h {host} -p {port} --cafile {root} --cert device.pem --key device.key \\
-  -V mqttv311 -q 1 -t "devices/$DEVICE/telemetry" -m '{{"temperature": 21.5}}'"""
+DEVICE=$(openssl x509 -in device.pem -noout -subject -nameopt multiline \\
+  | sed -n 's/ *commonName *= //p')
+mosquitto_pub -h {host} -p {port} --cafile {root} \\
+  --cert device.pem --key device.key -V mqttv311 -q 1 \\
+  -t "devices/$DEVICE/telemetry" -m '{{"temperature": 21.5}}'"""
     return (
         Way("curl", "curl and openssl", curl),
         Way("strongswan", "strongSwan pki", pki),
