@@ -94,7 +94,7 @@ async def hostile(house: House) -> httpx.AsyncClient:
 
 @pytest.mark.parametrize("part", [False, True], ids=["page", "part"])
 async def test_no_page_lets_a_name_become_code(house: House, part: bool) -> None:
-    headers = {"HX-Request": "true"} if part else {}
+    headers = {"Accept": "text/html"} | ({"HX-Request": "true"} if part else {})
     async with aclosing(await hostile(house)) as client:
         record = (await house.deps.ledger.about(f"device:{LAMP}", 50))[-1].id
         odd = next(each.id for each in house.records if each.kind.startswith("odd"))
