@@ -45,7 +45,7 @@ async def enrolled(bastide: Bastide, api: API, folder: Path, count: int) -> Sequ
 
         async def one(number: int) -> Identity:
             async with gate:
-                claim = await api.claim("generic", f"bench-{number}", "bench")
+                claim = await api.claim("generic", f"bench-{number}", "bench", "main")
                 return await loop.run_in_executor(threads, est.enrol, endpoint, claim, folder / str(number), "bench")
 
         identities = await asyncio.gather(*(one(number) for number in range(count)))
