@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastide.controller.console.views import words
-from bastide.controller.console.views.charts import heat_strip, line, standing_bar
+from bastide.controller.console.views.charts import heat_strip, line, standing_bar, standing_strip
 from bastide.controller.console.views.watch import open_work, own_work
 from bastide.controller.console.views.words import Said, gathered, together
 from bastide.core.audit import Record
@@ -139,3 +139,17 @@ def test_lengths_of_time_are_one_number_and_one_unit(span: timedelta) -> None:
     number, unit = words.lasting(span).split()
     assert number.isdigit()
     assert unit in ("ms", "s", "min", "h", "days", "years")
+
+
+def test_a_devices_standing_over_time_covers_all_of_it() -> None:
+    decisions = [
+        decided(ONE, Standing.QUARANTINED, Standing.TRUSTED, 1 * HOUR),
+        decided(ONE, Standing.TRUSTED, Standing.TRUSTED, 2 * HOUR),
+        decided(ONE, Standing.TRUSTED, Standing.QUARANTINED, 3 * HOUR),
+    ]
+    strip = standing_strip(decisions, Standing.TRUSTED, NOW - 4 * HOUR, NOW)
+    assert [(each.standing, each.x, each.width) for each in strip] == [
+        (Standing.TRUSTED, 0, 250),
+        (Standing.QUARANTINED, 250, 500),
+        (Standing.TRUSTED, 750, 250),
+    ]

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from math import floor, isfinite, log10
 
+from bastide.core.decision import Decision
 from bastide.core.standing import Standing
 
 BAR_ORDER = (
@@ -48,6 +49,36 @@ def standing_bar(counts: Mapping[Standing, int], width: float = 1000.0) -> tuple
         segments.append(Segment(standing, count, round(x, 2), round(wide, 2)))
         x += wide + _GAP
     return tuple(segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time in which a device stood as it stood."""
+
+    standing: Standing
+    x: float
+    width: float
+    label: str
+
+
+def standing_strip(
+    decisions: Sequence[Decision], standing: Standing, since: datetime, until: datetime, width: float = 1000.0
+) -> tuple[Stretch, ...]:
+    """One device's standing over time, oldest first. ``decisions`` newest first; ``standing`` is the one of ``until``."""
+    span = max((until - since).total_seconds(), 1.0)
+    stretches, end = [], until
+    for decision in [each for each in decisions if each.changed and since < each.at < until]:
+        stretches.append((standing, decision.at, end))
+        standing, end = decision.previous, decision.at
+    stretches.append((standing, since, end))
+    drawn = []
+    for each, begins, ends in reversed(stretches):
+        # A minute in a week must still be seen, at the right edge too.
+        wide = max(_THINNEST, round((ends - begins).total_seconds() / span * width, 2))
+        x = round((begins - since).total_seconds() / span * width, 2)
+        label = f"{each.capitalize()} from {begins:%d %b %H:%M:%S} to {ends:%d %b %H:%M:%S} UTC"
+        drawn.append(Stretch(each, min(x, width - wide), wide, label))
+    return tuple(drawn)
 
 
 @dataclass(frozen=True, slots=True)

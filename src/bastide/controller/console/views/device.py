@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bastide.controller.console.views import words
-from bastide.controller.console.views.charts import Cell, Line, heat_strip, line
+from bastide.controller.console.views.charts import Cell, Line, Stretch, heat_strip, line, standing_strip
 from bastide.controller.console.views.reader import Reader
 from bastide.controller.console.views.words import Said
 from bastide.core.audit import Record
@@ -32,6 +32,8 @@ POINTS = 240
 CHARTS = 12
 TIMELINE = 40
 DAY_RECORDS = 2000
+WEEK = timedelta(days=7)
+HISTORY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class DevicePage:
     timeline: tuple[Said, ...]
     more_timeline: bool
     day: tuple[Cell, ...]
+    strip: tuple[Stretch, ...]
+    strip_since: datetime
     charts: tuple[Charted, ...]
     uncharted: int
     messages: int
@@ -113,6 +117,8 @@ async def device_page(
     fields = await samples.fields(device, since)
     charts = [await _chart(samples, device, name, since, now) for name in fields[: CHARTS * 2]]
     drawn = [chart for chart in charts if chart is not None]
+    week = max(now - WEEK, found.created_at)
+    history = await stores.decisions.history(device, week, HISTORY)
     return DevicePage(
         device=found,
         decision=decision,
@@ -127,6 +133,8 @@ async def device_page(
         timeline=words.gathered(await reader.lines(records[:TIMELINE])),
         more_timeline=len(records) > TIMELINE,
         day=heat_strip([each.at for each in records], now),
+        strip=standing_strip(history, found.standing, week, now),
+        strip_since=week,
         charts=tuple(drawn[:CHARTS]),
         uncharted=len(drawn[CHARTS:]) + len(fields[CHARTS * 2 :]),
         messages=await samples.count(device, since),

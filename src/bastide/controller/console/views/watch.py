@@ -205,12 +205,13 @@ async def _need(stores: Stores, reader: Reader, device: Device, findings: Sequen
     decision = await stores.decisions.latest(device.id)
     own = tuple(finding for finding in findings if finding.subject.id == device.id)
     because = await reader.text(decision.because) if decision else ""
+    since = decision.at if decision else device.created_at
     if device.standing is Standing.TRUSTED and own:
-        because = own[0].title
+        because, since = own[0].title, own[0].found_at
     return Need(
         device=device,
         because=because or "Nobody has decided on it yet.",
-        since=decision.at if decision else device.created_at,
+        since=since,
         act=_RECOMMENDED.get(device.standing) or "Look at the finding",
         findings=own,
     )
