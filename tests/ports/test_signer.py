@@ -21,7 +21,7 @@ from bastide.core.error import Refused
 from bastide.core.ids import DeviceClass, DeviceId, RequestId
 from bastide.core.merkle import leaf_hash
 from bastide.core.plan import BrokerGrant
-from bastide.network.broker.connect import ConnectRequest, user_claims
+from bastide.network.broker.connect import ConnectRequest, answer_claims
 from bastide.ports.keys import Signer
 from bastide.signer.config import SignerConfig
 from bastide.signer.wiring import serving
@@ -244,13 +244,15 @@ async def test_the_claims_that_the_broker_rules_make_are_signed_by_the_devices_a
     user = encode_public(Kind.USER, bytes(32))
     issuer = encode_public(Kind.ACCOUNT, office.account)
     grant = BrokerGrant((f"devices/{A}/telemetry",), (f"devices/{A}/commands",), 2.0, 4096)
-    request = ConnectRequest("server", 7, user, "127.0.0.1", "any", b"")
+    server = encode_public(Kind.SERVER, bytes(32))
+    request = ConnectRequest(server, 7, user, "127.0.0.1", "any", b"")
     at = int(clock.now().timestamp())
-    claims = user_claims(request, A, 3, grant, issuer=issuer, account="DEVICES", at=at)
-    token = await office.signer.broker_user(RequestId("request-1"), claims=claims)
-    verified = verify_jwt(token, office.account)
-    assert (verified["sub"], verified["name"]) == (user, f"{A}:3")
-    assert verified["nats"] == json.loads(claims)["nats"]
+    claims = answer_claims(request, A, 3, grant, issuer=issuer, account="DEVICES", at=at)
+    answer = verify_jwt(await office.signer.broker_user(RequestId("request-1"), claims=claims), office.account)
+    assert (answer["sub"], answer["aud"]) == (user, server)
+    let_in = verify_jwt(answer["nats"]["jwt"], office.account)
+    assert (let_in["sub"], let_in["name"]) == (user, f"{A}:3")
+    assert let_in["nats"] == json.loads(claims)["nats"]["jwt"]["nats"]
 
 
 async def test_many_requests_at_once_are_each_answered(office: Office, clock: FakeClock) -> None:
