@@ -205,6 +205,22 @@ async def test_everything_is_reached_by_keyboard(town: Town, window: Window) -> 
     assert window.complaints == []
 
 
+async def test_a_page_that_nobody_touches_signs_out_by_itself(town: Town, browser: Browser) -> None:
+    window = await open_window(browser, town.origin)
+    page = window.page
+    await page.clock.install()
+    await sign_in(town, window)
+    await page.clock.fast_forward("01:58:00")
+    await page.keyboard.press("Shift")
+    await page.clock.fast_forward("01:58:00")
+    assert page.url == f"{town.origin}/"
+    await page.clock.fast_forward("00:03:00")
+    await page.wait_for_url("**/sign-in")
+    await window.go("/")
+    assert "/sign-in?then=" in page.url
+    await page.context.close()
+
+
 async def test_a_passkey_is_registered_and_lets_in(town: Town, window: Window, browser: Browser) -> None:
     page = window.page
     devtools = await page.context.new_cdp_session(page)

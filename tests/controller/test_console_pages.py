@@ -200,3 +200,25 @@ def test_signing_in_leads_only_to_our_own_pages(then: str) -> None:
     target = safe_then(then)
     assert target == "/" or (target == then and re.match(r"/($|[^/\\])", target))
     assert target.isprintable()
+
+
+async def test_who_may_export_gets_what_the_page_shows(house: House) -> None:
+    await house.deps.ledger.integrated(house.records[-1].id)
+    async with await house.as_a(Role.AUDITOR) as client:
+        client.base_url = httpx.URL(ORIGIN)
+        for path, named in (
+            ("/ledger", "whole ledger"),
+            ("/ledger?kind=evidence", "these"),
+            (f"/ledger?find={LAMP}", "this device"),
+        ):
+            page = (await client.get(path)).text
+            (link,) = re.findall(r'href="(/api/v1/ledger/export[^"]*)"', page)
+            assert named in page
+            bundle = await client.get(link.replace("&amp;", "&"))
+            assert (bundle.status_code, bundle.headers["Content-Type"]) == (200, "application/jsonl"), (
+                path,
+                bundle.text,
+            )
+    async with await house.as_a(Role.VIEWER) as client:
+        client.base_url = httpx.URL(ORIGIN)
+        assert "/api/v1/ledger/export" not in (await client.get("/ledger")).text

@@ -23,6 +23,7 @@ from bastide.controller.console.views.reader import Reader
 from bastide.core.standing import Standing
 from bastide.governance.access.principal import Principal
 from bastide.governance.access.roles import Permission
+from bastide.governance.access.session import IDLE_LIMIT
 
 THEME_COOKIE = "bastide-theme"
 
@@ -93,6 +94,11 @@ class Page:
 
     def may(self, permission: str) -> bool:
         return self.principal is not None and self.principal.may(Permission(permission))
+
+    @property
+    def idle_s(self) -> int:
+        """After so many seconds in which nobody touched a page, it signs out by itself."""
+        return int(IDLE_LIMIT.total_seconds())
 
     @property
     def rooms(self) -> list[Room]:

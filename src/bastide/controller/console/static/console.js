@@ -220,6 +220,18 @@
     palette.addEventListener("click", (event) => { if (event.target === palette) palette.close(); });
   }
 
+  // Nobody there ------------------------------------------------------------------------------------------------------
+  // An open page keeps its session alive by reading what changed, so the page itself ends it when nobody has touched any
+  // of them for as long as a session may be idle.
+  const idle = 1000 * Number(document.body.dataset.idle);
+  const present = () => { try { localStorage.setItem("bastide-touched", Date.now()); } catch { /* then each page counts for itself */ } touchedHere = Date.now(); };
+  let touchedHere = Date.now();
+  const touchedAt = () => { try { return Math.max(touchedHere, Number(localStorage.getItem("bastide-touched")) || 0); } catch { return touchedHere; } };
+  if (idle) {
+    for (const kind of ["pointerdown", "keydown", "wheel", "touchstart"]) addEventListener(kind, present, { passive: true, capture: true });
+    setInterval(() => { if (Date.now() - touchedAt() > idle) $("form[action='/sign-out']")?.requestSubmit(); }, 15000);
+  }
+
   // Keys and clicks -----------------------------------------------------------------------------------------------
   const move = (by) => {
     const all = $$("table.fleet tbody tr[data-href]");
