@@ -137,6 +137,7 @@ class Pages:
             "lasting": words.lasting,
             "browser": words.browser,
             "observed": words.observed,
+            "whole": words.whole,
             "day_before": lambda moment: moment - timedelta(hours=23, minutes=59),
         }
 

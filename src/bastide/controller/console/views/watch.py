@@ -27,7 +27,8 @@ NEEDS = 20
 FEED = 10
 
 _CONSEQUENCE = {Standing.QUARANTINED: 3, Standing.PENDING: 2, Standing.UNKNOWN: 1, Standing.RESTRICTED: 1}
-# What a person would call a change: standings that moved, and what people did. Sessions, claims and evidence are no news.
+# What a person would call a change: standings that moved, and what people did. Sessions, claims and evidence are no news,
+# nor is what a script or the first run set up.
 _NEWS = (
     "decision:standing:changed",
     "operator:",
@@ -143,7 +144,8 @@ async def changes(ledger: Ledger, reader: Reader) -> tuple[Said, ...]:
     """The newest things that a person would call a change."""
     found: list[Record] = []
     for kind in _NEWS:
-        found += await reader.visible(await ledger.recent(CHANGES, kind))
+        batch = await reader.visible(await ledger.recent(CHANGES, kind))
+        found += [each for each in batch if kind in _NEWS[:2] or str(each.actor).startswith("person:")]
     found.sort(key=lambda record: record.at, reverse=True)
     return together(await reader.lines(found[:CHANGES]))[:FEED]
 

@@ -80,6 +80,11 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def whole(sentence: str) -> str:
+    """The sentence with its full stop."""
+    return sentence if not sentence or sentence[-1] in ".!?…" else sentence + "."
+
+
 def in_words(count: int) -> str:
     """Small numbers as words, as a sentence begins."""
     small = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
@@ -275,7 +280,10 @@ def standing_of(value: Recorded) -> str:
 
 def observed(kind: str, count: int = 1) -> str:
     """What a kind of evidence says of a device, after its name; an unknown kind is said as it is."""
-    said = _OBSERVED.get(kind) or f"showed {kind}"
+    said = _OBSERVED.get(kind)
+    if said is None:
+        area, _, rest = kind.partition(".")
+        said = f"was seen on the network: {rest.replace('-', ' ')}" if area == "traffic" else f"showed {kind}"
     return f"{said}, {counted(count, 'time')}" if count > 1 else said
 
 
