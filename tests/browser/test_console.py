@@ -283,6 +283,8 @@ async def test_every_page_has_contrast_and_names_in_dark_and_light_and_on_a_phon
                 if wide > PHONE["width"]:
                     wrong.append(f"phone {name}: {wide} px wide")
                 await window.shot(f"{name}-phone")
+            await window.go("/settings")
+            assert await window.page.get_by_role("button", name="Sign out").is_visible()
             await window.page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
             await window.page.get_by_role("button", name="Dark or light").click()
             await window.go("/")
