@@ -49,12 +49,15 @@ class Window:
 
 
 @asynccontextmanager
-async def open_browser(certificate: Path) -> AsyncIterator[Browser]:
-    """Chromium with an empty profile, which trusts the key of that certificate and no other besides the public roots."""
+async def open_browser(certificate: Path | None = None, home: Path | None = None) -> AsyncIterator[Browser]:
+    """Chromium with an empty profile, which trusts the key of that certificate besides the public roots and what is in
+    the stores of ``home``."""
     chromium = require("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium, args=[*ARGUMENTS, f"--ignore-certificate-errors-spki-list={pin(certificate)}"]
+            executable_path=chromium,
+            args=[*ARGUMENTS, *([f"--ignore-certificate-errors-spki-list={pin(certificate)}"] if certificate else [])],
+            env={**os.environ, "HOME": str(home)} if home else None,
         )
         try:
             yield browser

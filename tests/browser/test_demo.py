@@ -1,16 +1,19 @@
 """The whole thing as a person sees it: `bastide up`, the link that it printed, and the demo's story in an open window."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import expect
 
 from tests.browser.browsing import contrast, open_browser, open_window
 from tests.browser.conftest import PASSWORD
-from tests.processes.bastide import Bastide
+from tests.peers import require
+from tests.processes.bastide import COMMAND, Bastide, environment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -18,9 +21,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATIENCE_MS = 100_000
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def bastide(tmp_path: Path) -> AsyncIterator[Bastide]:
-    opened = Bastide(tmp_path / "data")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bastide(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bastide]:
+    opened = Bastide(tmp_path_factory.mktemp("b") / "data")
     await asyncio.to_thread(opened.start)
     yield opened
     await asyncio.to_thread(opened.stop)
@@ -68,3 +71,29 @@ async def test_the_demo_is_watched_from_the_first_link_to_the_quarantine(bastide
         told = await story
         assert told.returncode == 0, told.stderr
         assert window.complaints == []
+
+
+async def test_chromium_trusts_the_console_while_its_root_is_installed(bastide: Bastide, tmp_path: Path) -> None:
+    require("certutil")
+    (tmp_path / ".pki" / "nssdb").mkdir(parents=True)
+
+    async def opens() -> bool:
+        async with open_browser(home=tmp_path) as browser:
+            page = await browser.new_page()
+            try:
+                await page.goto(f"https://localhost:{bastide.ports['console_port']}/sign-in")
+            except PlaywrightError as error:
+                if "ERR_CERT_AUTHORITY_INVALID" in str(error):
+                    return False
+                raise
+            return await page.title() == "Sign in · Bastide"
+
+    def trust(act: str) -> None:
+        told = environment(bastide.data, HOME=str(tmp_path))
+        subprocess.run([COMMAND, "trust", act, "--no-system"], env=told, check=True, capture_output=True, timeout=60)
+
+    assert not await opens()
+    await asyncio.to_thread(trust, "install")
+    assert await opens()
+    await asyncio.to_thread(trust, "remove")
+    assert not await opens()

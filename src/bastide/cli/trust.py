@@ -81,9 +81,7 @@ def install(system: System = True, json: JSON = False, data: DATA = "") -> None:
     """Add the console's root to Chromium's, Firefox's and (as root) the system's store."""
     root = read_root(data)
     steps = [step(root) for step in _steps(_nss_install, _system_install if system else None)]
-    _tell(
-        root, steps, json, "trust the console. They believe this root for every site; its key is with the signer alone"
-    )
+    _tell(root, steps, json, "a browser believes this root for every site, and its key is with the signer alone")
 
 
 @app.command()
@@ -91,7 +89,7 @@ def remove(system: System = True, json: JSON = False, data: DATA = "") -> None:
     """Take the console's root out of the same stores again."""
     root = read_root(data)
     steps = [step(root) for step in _steps(_nss_remove, _system_remove if system else None)]
-    _tell(root, steps, json, "do not hold the console's root any more")
+    _tell(root, steps, json, "the console's root is not held there any more")
 
 
 def read_root(data: str) -> Root:
@@ -226,4 +224,4 @@ def _tell(root: Root, steps: list[Step], json: bool, outcome: str) -> None:
     if not changed:
         raise NothingDone("No store was changed; what to do is said above for each.")
     if not json:
-        typer.echo(printable(f"{', '.join(changed)}: they {outcome}. Restart a browser that is open."))
+        typer.echo(printable(f"In place for {', '.join(changed)}: {outcome}. Restart a browser that is open."))
