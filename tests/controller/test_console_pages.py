@@ -1,9 +1,11 @@
 """Every page over hostile names: what a device, a person or a profile calls itself is text and nothing else."""
 
+import asyncio
+import json
 import re
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -12,10 +14,12 @@ from hypothesis import strategies as st
 
 from bastide.controller.api.app import PREFIX
 from bastide.controller.console.guard import safe_then
+from bastide.controller.live import BACKLOG, LiveRecords
+from bastide.core.audit import Record
 from bastide.core.device import Attribute
 from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
 from bastide.core.finding import Finding, Severity
-from bastide.core.ids import EvidenceId, OwnerName, RuleId
+from bastide.core.ids import EvidenceId, OwnerName, RecordId, RuleId
 from bastide.flows import operator_acts
 from bastide.flows.claims import Claiming, create_claim
 from bastide.flows.take_evidence import take_evidence
@@ -222,3 +226,53 @@ async def test_who_may_export_gets_what_the_page_shows(house: House) -> None:
     async with await house.as_a(Role.VIEWER) as client:
         client.base_url = httpx.URL(ORIGIN)
         assert "/api/v1/ledger/export" not in (await client.get("/ledger")).text
+
+
+async def test_what_a_role_may_not_do_is_not_offered_to_it(house: House) -> None:
+    for role, offered in ((Role.VIEWER, False), (Role.AUDITOR, False), (Role.OPERATOR, True)):
+        async with await house.as_a(role) as client:
+            client.base_url = httpx.URL(ORIGIN)
+            device, table, policy = [
+                (await client.get(path)).text for path in (f"/devices/{LAMP}", "/devices", "/settings/policy")
+            ]
+            assert ("acts/quarantine" in device) is offered, role
+            assert ('href="/enrol"' in table) is offered, role
+            assert ("See what it would do" in policy) is (role is not Role.VIEWER), role
+            assert "/settings/people" not in policy or role is Role.AUDITOR, role
+
+
+async def test_the_live_stream_tells_each_reader_only_of_their_devices(house: House) -> None:
+    async with await house.as_a(Role.OPERATOR, LYON) as client:
+        client.base_url = httpx.URL(ORIGIN)
+        listening = asyncio.create_task(client.get("/live"))
+        while not house.live.open_streams:  # noqa: ASYNC110 - the stream tells nobody that it is open
+            await asyncio.sleep(0)
+        for device in (PUMP, LAMP):
+            for _ in range(3):
+                await house.observe("broker.publish.denied", device)
+        house.live.close()
+        told = (await listening).text
+    events = [json.loads(line.removeprefix("data: ")) for line in told.splitlines() if line.startswith("data: {")]
+    assert {event["subject"] for event in events} == {f"device:{LAMP}"}
+    (moved,) = [event for event in events if event["kind"] == "decision:standing:changed"]
+    assert moved["text"].startswith("Lamp in lyon went from trusted to quarantined")
+    assert PUMP not in told
+
+
+async def test_a_page_that_reads_too_slowly_is_told_that_it_is_behind() -> None:
+    live, heard = LiveRecords(), list[object]()
+    record = Record(RecordId("r-1"), "kind", "subject", "system", datetime(2026, 1, 5, tzinfo=UTC))
+
+    async def listen() -> None:
+        async for records in live.stream():
+            heard.append(records)
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0)
+    for _ in range(BACKLOG + 2):  # more than a page may be behind, before it reads any
+        live.publish([record])
+    for _ in range(10):
+        await asyncio.sleep(0)
+    live.close()
+    await listening
+    assert heard == [(), [record]]
