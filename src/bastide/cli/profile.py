@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from bastide.cli.client import connect, segment
+from bastide.cli.mud import compile_profile, described, read_mud
 from bastide.cli.output import DATA, JSON, document, printable, table
 from bastide.core.error import Unreadable
 from bastide.network.profile.document import MAX_DOCUMENT_BYTES, parse_profile
-from bastide.network.profile.mud.read import read
-from bastide.network.profile.mud.strictjson import MAX_BYTES
-from bastide.network.profile.mud.words import MUDFile, Reading, Side
+from bastide.network.profile.mud.words import Side
 
 app = typer.Typer(rich_markup_mode=None)
+app.command("compile")(compile_profile)
 
 
 @app.command("list")
@@ -71,7 +71,7 @@ def check(
 ) -> None:
     """Check a MUD file: what it allows, and which dialects it speaks. A refused one says why, with status 2."""
     reading = read_mud(file)
-    found = _described(reading)
+    found = described(reading)
     if json:
         document(found)
         return
@@ -83,30 +83,6 @@ def check(
     for note in reading.notes:
         times = f" ({note.count} times)" if note.count > 1 else ""
         typer.echo(printable(f"  note {note.code}: {note.sentence}{times}"))
-
-
-def read_mud(file: Path) -> Reading:
-    """A MUD file from the disk; no more of it is read than could be accepted."""
-    with file.open("rb") as opened:
-        return read(opened.read(MAX_BYTES + 1))
-
-
-def _described(reading: Reading) -> dict[str, Any]:
-    file: MUDFile = reading.file
-    described: dict[str, Any] = {
-        "accepted": True,
-        "mud_url": file.url,
-        "systeminfo": file.systeminfo,
-        "last_update": file.last_update.isoformat(),
-        "cache_validity_hours": file.cache_validity.total_seconds() / 3600,
-        "is_supported": file.is_supported,
-    }
-    for side in Side:
-        lists = file.policy(side)
-        described[side.value] = {"lists": len(lists), "entries": sum(len(one.entries) for one in lists)}
-    described["tls_profiles"] = sum(bool(e.tls) for side in Side for one in file.policy(side) for e in one.entries)
-    described["notes"] = [{"code": n.code, "sentence": n.sentence, "count": n.count} for n in reading.notes]
-    return described
 
 
 def _read(file: Path) -> str:
