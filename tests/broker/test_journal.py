@@ -1,12 +1,15 @@
 """The journal between the broker and the files: a lost store, a full disk, an ingest worker that is away."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from bastide.adapters.nats.provision import PLANS, provision_platform
 from bastide.adapters.nats.uplink import Journal
+from bastide.core.standing import Standing
 from tests.broker.house import House, opened, until
 from tests.peers import require
 
@@ -38,13 +41,28 @@ async def test_a_broker_that_lost_its_store_goes_on_after_the_batches_that_are_i
     house.start_server()
     await house.start_ingest()
     await until(lambda: house.broker.open.platform.is_connected, "the controller is back")
-    await house.decide(device.id, (await house.state.devices.get(device.id)).standing.TRUSTED)
+    await house.decide(device.id, Standing.TRUSTED)
 
     for number in range(3, 6):
         await house.mosquitto_pub(device, "telemetry", f'{{"n": {number}}}')
     await stored(house, 6)
     assert (await Journal(house.broker.open.platform, "p0").bounds())[1] > last
     assert {value for _, _, value in await house.samples.latest(device.id, 10)} == {0, 1, 2, 3, 4, 5}
+
+
+async def test_an_ingest_worker_that_started_before_the_buckets_were_there_still_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path, ingest=False) as house:
+        await house.broker.open.platform.jetstream().delete_stream(PLANS)
+        starting = asyncio.create_task(house.start_ingest())
+        log = house.directory.logs / "ingest.log"
+        await until(lambda: log.exists() and "stream not found" in log.read_text(), "the worker found no bucket")
+        await provision_platform(house.broker.open.platform)
+        await starting
+        device = await house.enrol()
+        await house.decide(device.id, Standing.QUARANTINED)
+    assert "did not say in time" not in caplog.text
 
 
 async def test_while_ingest_is_away_nothing_is_acknowledged_and_afterwards_everything_works(house: House) -> None:

@@ -58,9 +58,14 @@ class Plans:
             if answer and message.reply:
                 await message.respond(b"held")
 
-        await self._client.subscribe(ASKED if answer else TOLD, cb=announced)
-        await self._client.flush()
-        await self.load()
+        heard = await self._client.subscribe(ASKED if answer else TOLD, cb=announced)
+        try:
+            await self._client.flush()
+            await self.load()
+        except BaseException:
+            # Whoever tries again must not listen twice: the server lets a request be answered once.
+            await heard.unsubscribe()
+            raise
 
     async def load(self) -> None:
         """Reads the whole bucket; also after a reconnect, when announcements may have been missed."""
