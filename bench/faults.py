@@ -3,7 +3,7 @@
 Prints the seed and each instant, what the clients' own log of acknowledgements says, and what the store, the ledger and the
 signer's journal say. There is no peer for this: the figure to meet is nothing lost, nothing stored twice.
 
-    python bench/faults.py [--quick] [--kills 50] [--rate 3000] [--seed N] [--pause 3]
+    python bench/faults.py [--quick] [--kills 50] [--rate 6000] [--seed N] [--pause 3]
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true", help="six kills")
     options.add_argument("--kills", type=int, default=50)
-    options.add_argument("--rate", type=float, default=3000.0, help="messages a second that are offered")
+    options.add_argument("--rate", type=float, default=6000.0, help="messages a second that are offered")
     options.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     options.add_argument(
         "--pause", type=float, default=3.0, help="mean seconds between kills, exponentially distributed"

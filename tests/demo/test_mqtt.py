@@ -40,10 +40,7 @@ def test_a_device_that_vanishes_leaves_its_will_and_one_that_says_goodbye_does_n
         session.start()
         assert session.connected.wait(10)
     polite.stop()
-    rude_socket = rude._client.socket()
-    assert rude_socket is not None
-    rude._client.reconnect_delay_set(60, 60)
-    rude_socket.close()
+    rude.vanish()
     assert until(lambda: (rude.topic("status"), b'{"online": false}') in watcher.received)
     assert all(topic != polite.topic("status") for topic, _ in watcher.received)
     rude.stop()

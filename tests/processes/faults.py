@@ -132,7 +132,7 @@ class FaultRun:
 
     def under_load(self, fault: Callable[[Load, float], None]) -> Report:
         """Runs a fault under load (it is handed the load and when that began), then compares, verifies, and tries anew."""
-        identities = self._enrol(self._count, "load")
+        identities = self.enrol(self._count, "load")
         load = Load(identities, "127.0.0.1", self._bastide.ports["mqtt_port"], self._rate)
         stop = threading.Event()
         thread = threading.Thread(target=lambda: asyncio.run(_until(stop, load, self.report)), daemon=True)
@@ -211,7 +211,7 @@ class FaultRun:
 
     def _works_again(self, earlier: Identity) -> None:
         """A new device enrols and publishes; an earlier one is quarantined and cut off."""
-        (fresh,) = self._enrol(1, "fresh")
+        (fresh,) = self.enrol(1, "fresh")
         self.report.recovered.append("a new device enrolled")
         ports = self._bastide.ports
         sessions = [Session(each, "127.0.0.1", ports["mqtt_port"]) for each in (fresh, earlier)]
@@ -238,7 +238,8 @@ class FaultRun:
             for session in sessions:
                 session.stop()
 
-    def _enrol(self, count: int, name: str) -> list[Identity]:
+    def enrol(self, count: int, name: str) -> list[Identity]:
+        """New devices of the class of this run."""
         endpoint = Endpoint("127.0.0.1", self._bastide.ports["device_port"], self._bastide.data / "trust" / "root.pem")
 
         async def all_of_them() -> list[Identity]:

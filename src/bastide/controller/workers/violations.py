@@ -161,6 +161,8 @@ class Violations:
 
     def _attribute(self, server: str, violation: LoggedViolation, since: float, now: float) -> None:
         device = self._whose(server, violation.client)
+        if device is not None and violation.is_last_will_of(device):
+            return
         if device is not None:
             body = {"topic": topic_of(violation.subject)}
             self.tally.add(device, violation.violation.value, body, self._clock.now())

@@ -3,6 +3,9 @@
     [7] 2026/11/23 02:44:22.509383 [ERR] 127.0.0.1:45920 - mid:31 - "any text" - Publish Violation - Subject "up.d-….x"
     [7] 2026/11/23 02:44:22.551675 [ERR] 127.0.0.1:45938 - mid:33 - "any text" - Subscription Violation - Subject "x", SID x
 
+What a client publishes is mapped to ``up.`` before it is judged; a last will is not, and shows as ``devices.…``. The server never
+lets one out. A will on the device's own topics is what every library sets, and says no more than that the connection broke.
+
 The client id in quotes is whatever the device chose; the server quotes it, so it can neither end the quotes nor the line.
 Only ``mid``, the server's own number of the connection, says who it was.
 """
@@ -10,6 +13,9 @@ Only ``mid``, the server's own number of the connection, says who it was.
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+from bastide.core.ids import DeviceId
+from bastide.network.broker.topics import DOWN
 
 # The server quotes topics of any length; what is kept of one must stay small.
 MAX_SUBJECT = 200
@@ -30,6 +36,10 @@ class LoggedViolation:
     violation: Violation
     client: int
     subject: str
+
+    def is_last_will_of(self, device: DeviceId) -> bool:
+        """True where it is the device's own last will: a lost connection, and no misuse."""
+        return self.violation is Violation.PUBLISH and self.subject.startswith(f"{DOWN}.{device}.")
 
 
 _LINE = re.compile(

@@ -1,10 +1,12 @@
 """MQTT 3.1.1 over mutual TLS as a device speaks it, on paho: last will, QoS 1, reconnecting with back-off."""
 
 import json
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -64,6 +66,13 @@ class Session:
         """Says goodbye (so that no last will is published) and ends."""
         self._client.disconnect()
         self._client.loop_stop()
+
+    def vanish(self) -> None:
+        """Drops the connection without a goodbye, as an empty battery does; the session then tries again by itself."""
+        transport = self._client.socket()
+        if isinstance(transport, socket.socket):
+            with suppress(OSError):
+                transport.shutdown(socket.SHUT_RDWR)
 
     def publish(self, topic: str, fields: Mapping[str, Any]) -> None:
         """Sends one payload with QoS 1; drops it where too many wait already."""

@@ -1,6 +1,7 @@
 import pytest
 
-from bastide.network.broker.violations import MAX_SUBJECT, Violation, read_line
+from bastide.core.ids import DeviceId
+from bastide.network.broker.violations import MAX_SUBJECT, LoggedViolation, Violation, read_line
 
 HEAD = b"[7] 2026/11/23 02:44:22.509383 [ERR] 127.0.0.1:45920 - mid:31 - "
 
@@ -42,3 +43,21 @@ def test_a_long_subject_is_shortened() -> None:
     found = read_line(HEAD + b'"x" - Publish Violation - Subject "' + b"y" * 5000 + b'"')
     assert found is not None
     assert len(found.subject) == MAX_SUBJECT
+
+
+OWN = DeviceId("d-" + "a" * 20)
+OTHER = DeviceId("d-" + "b" * 20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "will"),
+    [
+        (Violation.PUBLISH, f"devices.{OWN}.status", True),
+        (Violation.PUBLISH, f"devices.{OTHER}.status", False),  # a will in another's name is misuse
+        (Violation.PUBLISH, f"up.{OWN}.undeclared", False),
+        (Violation.PUBLISH, f"devices.{OWN}", False),
+        (Violation.SUBSCRIBE, f"devices.{OWN}.status", False),
+    ],
+)
+def test_only_a_will_on_the_devices_own_topics_is_no_misuse(kind: Violation, subject: str, will: bool) -> None:
+    assert LoggedViolation(kind, 7, subject).is_last_will_of(OWN) is will
