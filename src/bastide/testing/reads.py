@@ -1,6 +1,6 @@
 """Reading the in-memory state (``ports.platform.stores``). Each read sees one moment."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -189,3 +189,15 @@ class MemoryCatalogue:
         if entry is None:
             raise NotFound(f"There is no profile {name!r}. `bastide profile list` shows those that there are.")
         return entry
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryInventory:
+    tables: Now
+
+    async def bound(self, keys: Sequence[str]) -> Mapping[str, DeviceId]:
+        kept = self.tables().keys
+        return {key: kept[key] for key in keys if key in kept}
+
+    async def keys_of(self, device: DeviceId) -> Sequence[str]:
+        return sorted(key for key, kept in self.tables().keys.items() if kept == device)

@@ -19,6 +19,7 @@ from bastide.testing.reads import (
     MemoryDevices,
     MemoryEvidence,
     MemoryFindings,
+    MemoryInventory,
     MemoryPlans,
     MemoryPolicies,
     MemoryWaivers,
@@ -32,6 +33,7 @@ from bastide.testing.writes import (
     DeviceChanges,
     EvidenceChanges,
     FindingChanges,
+    InventoryChanges,
     LedgerChanges,
     PlanChanges,
     PolicyChanges,
@@ -55,6 +57,7 @@ class MemoryUnit:
         self.policies = PolicyChanges(self.changes)
         self.waivers = WaiverChanges(self.changes)
         self.catalogue = CatalogueChanges(self.changes)
+        self.inventory = InventoryChanges(self.changes)
         self.ledger = LedgerChanges(self.changes, self.written, actor, clock, ids)
 
 
@@ -78,6 +81,7 @@ class MemoryState:
         self.policies = MemoryPolicies(self._now)
         self.waivers = MemoryWaivers(self._now)
         self.catalogue = MemoryCatalogue(self._now)
+        self.inventory = MemoryInventory(self._now)
         self.ledger = MemoryLedger(lambda: self._tables.records, signer or MemorySigner(clock))
 
     def units(self, actor: str | Personal) -> AbstractAsyncContextManager[MemoryUnit]:

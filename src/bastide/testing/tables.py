@@ -29,6 +29,7 @@ class Tables:
     waivers: dict[WaiverId, Waiver] = field(default_factory=dict)
     profiles: dict[ProfileName, tuple[Profile, str]] = field(default_factory=dict)
     classes: dict[DeviceClass, ClassEntry] = field(default_factory=dict)
+    keys: dict[str, DeviceId] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
     def copy(self) -> Self:

@@ -132,6 +132,14 @@ class CatalogueChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class InventoryChanges:
+    changes: list[Change]
+
+    def bind(self, key: str, device: DeviceId, at: datetime) -> None:
+        self.changes.append(lambda tables: tables.keys.update({key: device}))
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerChanges:
     changes: list[Change]
     written: list[Record]

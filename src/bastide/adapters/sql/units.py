@@ -10,6 +10,7 @@ from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.decisions import DecisionReads, DecisionWrites, PlanReads, PlanWrites
 from bastide.adapters.sql.devices import DeviceReads, DeviceWrites
 from bastide.adapters.sql.evidence import EvidenceReads, EvidenceWrites, FindingReads, FindingWrites
+from bastide.adapters.sql.inventory import InventoryReads, InventoryWrites
 from bastide.adapters.sql.ledger import LedgerWrites
 from bastide.adapters.sql.policies import PolicyReads, PolicyWrites, WaiverReads, WaiverWrites
 from bastide.core.audit import Personal
@@ -28,6 +29,7 @@ class SQLUnitOfWork:
         self.policies = PolicyWrites(unit)
         self.waivers = WaiverWrites(unit)
         self.catalogue = CatalogueWrites(unit)
+        self.inventory = InventoryWrites(unit)
         self.access = AccessWrites(unit)
         self.credentials = CredentialWrites(unit)
         self.ledger = LedgerWrites(unit, actor, clock, ids)
@@ -60,5 +62,6 @@ class SQLStores:
         self.policies = PolicyReads(database)
         self.waivers = WaiverReads(database)
         self.catalogue = CatalogueReads(database)
+        self.inventory = InventoryReads(database)
         self.access = AccessReads(database)
         self.credentials = CredentialReads(database)

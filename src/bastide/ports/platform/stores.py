@@ -15,6 +15,7 @@ from bastide.core.standing import Standing
 from bastide.governance.access.scope import EVERYTHING as EVERYTHING
 from bastide.governance.access.scope import Scope as Scope
 from bastide.ports.platform.catalogue import CatalogueReads
+from bastide.ports.platform.inventory import InventoryReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +108,5 @@ class Stores(Protocol):
     def waivers(self) -> WaiverReads: ...
     @property
     def catalogue(self) -> CatalogueReads: ...
+    @property
+    def inventory(self) -> InventoryReads: ...

@@ -23,6 +23,7 @@ from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, RecordId
 from bastide.core.plan import Outcome, Plan
 from bastide.ports.platform.catalogue import CatalogueWrites
+from bastide.ports.platform.inventory import InventoryWrites
 
 
 class DeviceWrites(Protocol):
@@ -100,6 +101,8 @@ class UnitOfWork(Protocol):
     def waivers(self) -> WaiverWrites: ...
     @property
     def catalogue(self) -> CatalogueWrites: ...
+    @property
+    def inventory(self) -> InventoryWrites: ...
     @property
     def ledger(self) -> LedgerWrites: ...
 

@@ -5,7 +5,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bastide.network.traffic.identity.base import BadBase, Base, decode, encode
@@ -92,6 +92,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused() -> None:
         decode(bomb)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_no_octets_do_anything_but_be_refused(octets: bytes) -> None:
     with pytest.raises(BadBase):

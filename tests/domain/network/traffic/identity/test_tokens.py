@@ -1,6 +1,6 @@
 """Tokens: what another unit of the type says too, and nothing else."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bastide.network.traffic.identity.facets import FACET_OF, FACETS, PRIOR
@@ -70,6 +70,7 @@ def test_every_word_has_a_facet_and_every_facet_a_prior() -> None:
     assert len(PRIOR) == len(FACETS)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([*FACET_OF, "hostname", "credential"]), st.text(max_size=300)), max_size=60),
     st.sampled_from([None, MAC, "00:00:00:00:00:00"]),
@@ -80,6 +81,7 @@ def test_whatever_is_said_tokens_are_bounded_and_known(said: list[tuple[str, str
     assert all(len(token) <= MAX_TOKEN and token.split("=", 1)[0] in FACET_OF for token in tokens)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.binary(min_size=6, max_size=6))
 def test_generalising_twice_changes_nothing_more_than_once_could(text: str, raw: bytes) -> None:
     mac = raw.hex(":")
