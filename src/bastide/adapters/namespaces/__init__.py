@@ -1,0 +1,1 @@
+"""Network namespaces of the running kernel: made, joined, and gone with the process whatever ends it."""
