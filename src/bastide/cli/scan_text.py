@@ -1,5 +1,6 @@
 """A scan for people: what is there, what is wrong, what to do first. Written to be forwarded."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +18,8 @@ MAX_ROWS = 400
 
 def show(report: Mapping[str, Any], names: Sequence[str]) -> None:
     """Prints the report: summary, what to do first, devices, what could not be read."""
-    console = Console(highlight=False, soft_wrap=False)
+    # A report that is piped or mailed has no terminal to fit into.
+    console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 120)
     devices = report["devices"]
     console.print()
     console.print(Text("What is on this network", style="bold"))
@@ -114,7 +116,8 @@ def _devices(console: Console, devices: Sequence[Mapping[str, Any]]) -> None:
     console.print(Text("Devices", style="bold"))
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
     for column in ("name", "address", "maker", "speaks", "findings"):
-        table.add_column(column, overflow="fold")
+        # An address or a finding's name that is broken in two can be neither read nor copied.
+        table.add_column(column, overflow="fold", no_wrap=column in ("address", "findings"))
     ranked = sorted(devices, key=_worst)
     for device in ranked[:MAX_ROWS]:
         spoken = [
@@ -122,10 +125,10 @@ def _devices(console: Console, devices: Sequence[Mapping[str, Any]]) -> None:
             for name in device["protocols"]
             if name not in ("tcp", "udp", "arp", "icmp", "icmpv6", "igmp", "link-other")
         ]
-        where = [printable(device["mac"] or ""), *(device["ips"][:2])]
+        where = [printable(device["mac"] or ""), *sorted(device["ips"], key=lambda address: ":" in address)[:2]]
         findings = Text()
         for finding in device["findings"][:4]:
-            findings.append(finding["code"].partition(":")[2] + " ", style=_STYLE[finding["severity"]])
+            findings.append(finding["code"].partition(":")[2] + "\n", style=_STYLE[finding["severity"]])
         if len(device["findings"]) > 4:
             findings.append(f"+{len(device['findings']) - 4}")
         table.add_row(
@@ -133,7 +136,7 @@ def _devices(console: Console, devices: Sequence[Mapping[str, Any]]) -> None:
             Text("\n".join(entry for entry in where if entry)),
             Text(printable(device["vendor"] or ("randomised address" if device["randomised_mac"] else ""))),
             Text(", ".join(spoken[:6]) + (f" +{len(spoken) - 6}" if len(spoken) > 6 else "")),
-            findings,
+            Text("\n").join(findings.split("\n")) if findings else findings,
         )
     console.print(table)
     if len(ranked) > MAX_ROWS:
