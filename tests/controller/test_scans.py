@@ -47,8 +47,11 @@ async def test_a_scanned_device_is_unknown_with_its_findings_and_passive_evidenc
     assert (shown["standing"], shown["stage"], shown["name"]) == ("unknown", "received", "front-door")
     assert {"name": "mac", "value": CAMERA["mac"]}.items() <= shown["attributes"][0].items()
     assert [finding["code"] for finding in findings] == ["traffic:telnet"]
-    assert [(fact["kind"], fact["trust"]) for fact in evidence] == [("traffic.telnet", Trust.PASSIVE.value)]
-    assert findings[0]["because"] == [evidence[0]["id"]]
+    assert {fact["kind"]: fact["trust"] for fact in evidence} == {
+        "traffic.telnet": Trust.PASSIVE.value,
+        "inventory.new": Trust.PASSIVE.value,
+    }
+    assert findings[0]["because"] == [fact["id"] for fact in evidence if fact["kind"] == "traffic.telnet"]
     assert [device["id"] for device in listed] == [id] == [device_id(CAMERA["mac"])]
     assert "inventory:device:seen" in house.kinds()
 
@@ -58,8 +61,10 @@ async def test_the_same_scan_again_changes_nothing_that_counts(house: House) -> 
         (id,) = (await client.post("/scans", json=_scan(CAMERA))).json()["new"]
         again = (await client.post("/scans", json=_scan(CAMERA))).json()
         assert (again["new"], again["known"]) == ([], [id])
-        assert len((await client.get(f"/devices/{id}/evidence")).json()["items"]) == 1
+        assert len((await client.get(f"/devices/{id}/evidence")).json()["items"]) == 2
         assert len((await client.get(f"/devices/{id}")).json()["attributes"]) == 7
+        observed = (await client.get(f"/devices/{id}/timeline")).json()["items"]
+        assert sum(record["kind"] == "evidence:observed" for record in observed) == 2
         other = CAMERA | {"hostnames": ["back-door"]}
         await client.post("/scans", json=_scan(other, source="yard.pcap"))
         names = [one["value"] for one in (await client.get(f"/devices/{id}")).json()["attributes"]]
@@ -67,8 +72,8 @@ async def test_the_same_scan_again_changes_nothing_that_counts(house: House) -> 
 
 
 async def test_a_device_that_cannot_be_known_again_is_counted_and_left_out(house: House) -> None:
-    phone = CAMERA | {"mac": "02:11:22:33:44:66", "randomised_mac": True}
-    nameless = CAMERA | {"mac": None}
+    phone = CAMERA | {"mac": "02:11:22:33:44:66", "randomised_mac": True, "hostnames": ["iphone"]}
+    nameless = CAMERA | {"mac": None, "hostnames": []}
     async with await house.as_a(Role.OPERATOR) as client:
         taken = (await client.post("/scans", json=_scan(phone, nameless))).json()
         assert (taken["new"], taken["passed_over"]) == ([], 2)
@@ -116,3 +121,25 @@ async def test_hostile_scans_are_refused(house: House) -> None:
         for body in wrong:
             assert (await client.post("/scans", json=body)).status_code == 422
         assert len((await client.get("/devices")).json()["items"]) == 2
+
+
+async def test_a_randomised_address_is_known_again_by_the_name_that_the_device_gives_itself(house: House) -> None:
+    one = CAMERA | {"mac": "02:11:22:33:44:66", "randomised_mac": True, "hostnames": ["Annas-Tablet"]}
+    other = one | {"mac": "06:99:22:33:44:77", "last_seen": "2026-01-06T07:30:00Z"}
+    async with await house.as_a(Role.OPERATOR) as client:
+        (id,) = (await client.post("/scans", json=_scan(one))).json()["new"]
+        again = (await client.post("/scans", json=_scan(other, source="next.pcap"))).json()
+    assert (again["new"], again["known"], again["passed_over"]) == ([], [id], 0)
+
+
+async def test_another_firmware_is_a_change_and_evidence_once(house: House) -> None:
+    before = CAMERA | {"says": {"firmware": ["1.0"], "model": ["C-1"]}, "type": {"value": "C-1", "confidence": 0.9}}
+    after = before | {"says": {"firmware": ["1.1"], "model": ["C-1"]}, "last_seen": "2026-01-07T07:30:00Z"}
+    async with await house.as_a(Role.OPERATOR) as client:
+        (id,) = (await client.post("/scans", json=_scan(before))).json()["new"]
+        assert (await client.post("/scans", json=_scan(before))).json()["changed"] == []
+        assert (await client.post("/scans", json=_scan(after, source="later.pcap"))).json()["changed"] == [id]
+        assert (await client.post("/scans", json=_scan(after, source="later.pcap"))).json()["changed"] == []
+        evidence = (await client.get(f"/devices/{id}/evidence")).json()["items"]
+    told = [fact["body"] for fact in evidence if fact["kind"] == "inventory.changed"]
+    assert [(body["name"], body["before"], body["after"]) for body in told] == [("firmware", "1.0", "1.1")]

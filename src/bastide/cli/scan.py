@@ -15,7 +15,18 @@ from bastide.core.error import Refused, Unavailable
 MAX_SUBMITTED = 1000
 """Devices of one request; the API takes no more."""
 
-_SUBMITTED = ("mac", "first_seen", "last_seen", "randomised_mac", "vendor", "ips", "hostnames", "protocols")
+_SUBMITTED = (
+    "mac",
+    "first_seen",
+    "last_seen",
+    "randomised_mac",
+    "vendor",
+    "ips",
+    "hostnames",
+    "protocols",
+    "services",
+    "says",
+)
 
 
 def scan(
@@ -91,6 +102,7 @@ def _submit(report: Mapping[str, Any], source: str, site: str, data: str) -> dic
 def _submitted(device: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: device[name] for name in _SUBMITTED}
     kept["hostnames"] = [name[:200] for name in device["hostnames"]]
+    kept["type"] = {"value": device["type"]["value"], "confidence": device["type"]["confidence"]}
     kept["vendor"] = device["vendor"][:200] if device["vendor"] else None
     kept["findings"] = [
         {name: finding[name] for name in ("code", "severity", "confidence", "title", "advice")}

@@ -1,105 +1,125 @@
 """What a scan of a capture saw comes into the inventory: devices that were seen, what they say of themselves, findings.
 
 A MAC address can be forged, so a device that was only seen is ``unknown``, its facts are passive and never take a standing
-away. Its id follows from the address, so that the same capture handed in twice changes nothing. A device with a randomised
-address, or none, cannot be known again and is only counted.
+away. Its id follows from the key that it is known by (``operations.inventory.sighting``) unless people merged it with
+another, so that the same capture handed in twice changes nothing. What has no key is only counted. A new device, and a
+change in what a device says of itself, are evidence.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 
-from bastide.core.device import Attribute, Device
+from bastide.core.device import Device
 from bastide.core.error import Conflict, NotFound
-from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
-from bastide.core.finding import Finding, Severity
+from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
+from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, EvidenceId, SiteName, ZoneName, mint
 from bastide.core.standing import Stage, Standing
 from bastide.flows.describe_kinds import ensure_class
 from bastide.flows.govern_device import TRIES, Governing, govern_device
+from bastide.operations.inventory.attributes import merged, stated
+from bastide.operations.inventory.changes import Change, changes
+from bastide.operations.inventory.sighting import SeenFinding, Sighting, key_of, mac_key, own_id
 from bastide.ports.platform.catalogue import ClassEntry
 
 UNIDENTIFIED = "unidentified"
 FRESH_FOR = timedelta(days=30)
 AT_ONCE = 32
-# How sure each source of a name is, among attributes: an address prefix says who bought it, a host name is what it says.
-CONFIDENCE = {"mac": 0.9, "vendor": 0.6, "address": 0.7, "host-name": 0.7, "protocol": 0.8}
-
-
-@dataclass(frozen=True, slots=True)
-class SeenFinding:
-    code: str
-    severity: Severity
-    confidence: float
-    title: str
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class SeenDevice:
-    """One device of a scan. ``mac`` is lower-case with colons, empty where none was seen."""
-
-    mac: str
-    first_seen: datetime
-    last_seen: datetime
-    randomised: bool = False
-    vendor: str = ""
-    addresses: tuple[str, ...] = ()
-    host_names: tuple[str, ...] = ()
-    protocols: tuple[str, ...] = ()
-    findings: tuple[SeenFinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of a scan: ``passed_over`` cannot be known again."""
+    """What came of a scan: ``passed_over`` cannot be known again, ``changed`` says other things of itself than before."""
 
     new: tuple[DeviceId, ...]
     known: tuple[DeviceId, ...]
+    changed: tuple[DeviceId, ...]
     findings: int
     passed_over: int
 
 
-async def take_scan(source: str, site: SiteName, seen: Sequence[SeenDevice], actor: str, with_: Governing) -> Taken:
-    """Takes a scan in. ``source`` names the capture; each device is one durable unit."""
-    usable = [device for device in seen if device.mac and not device.randomised]
+@dataclass(frozen=True, slots=True)
+class _Told:
+    device: DeviceId
+    new: bool
+    changed: bool
+
+
+async def take_scan(source: str, site: SiteName, seen: Sequence[Sighting], actor: str, with_: Governing) -> Taken:
+    """Takes a scan in. ``source`` names the capture; each device is one durable unit.
+
+    Sightings of one device (two interfaces that people merged, two randomised addresses of one name) are taken in turn.
+    """
+    keyed = [(key, sighting) for sighting in seen if (key := key_of(sighting, site))]
+    bound = await with_.stores.inventory.bound(sorted({key for key, _ in keyed}))
     entry, _ = await ensure_class(UNIDENTIFIED, actor, with_)
+    of_device: dict[DeviceId, list[tuple[str, Sighting]]] = {}
+    for key, sighting in keyed:
+        of_device.setdefault(bound.get(key) or own_id(key), []).append((key, sighting))
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def take(device: SeenDevice) -> tuple[DeviceId, bool]:
+    async def take(device: DeviceId, sightings: Sequence[tuple[str, Sighting]]) -> _Told:
         async with gate:
-            return await _take(source, site, device, entry, actor, with_)
+            new = changed = False
+            for key, sighting in sightings:
+                told = await _take(source, site, device, key, key in bound, sighting, entry, actor, with_)
+                new, changed = new or told.new, changed or told.changed
+            return _Told(device, new, changed and not new)
 
-    taken = await asyncio.gather(*(take(device) for device in usable))
+    taken = await asyncio.gather(*(take(device, sightings) for device, sightings in of_device.items()))
     return Taken(
-        new=tuple(id for id, new in taken if new),
-        known=tuple(id for id, new in taken if not new),
-        findings=sum(len(device.findings) for device in usable),
-        passed_over=len(seen) - len(usable),
+        new=tuple(told.device for told in taken if told.new),
+        known=tuple(told.device for told in taken if not told.new),
+        changed=tuple(told.device for told in taken if told.changed),
+        findings=sum(len(sighting.findings) for _, sighting in keyed),
+        passed_over=len(seen) - len(keyed),
     )
 
 
 def device_id(mac: str) -> DeviceId:
     """The id of a device that is known by its address only."""
-    return DeviceId(mint("d", sha256(f"bastide seen mac {mac}".encode()).digest()[:13]))
+    return own_id(mac_key(mac))
 
 
 async def _take(
-    source: str, site: SiteName, seen: SeenDevice, entry: ClassEntry, actor: str, with_: Governing
-) -> tuple[DeviceId, bool]:
-    id, now = device_id(seen.mac), with_.clock.now()
+    source: str,
+    site: SiteName,
+    id: DeviceId,
+    key: str,
+    is_bound: bool,
+    seen: Sighting,
+    entry: ClassEntry,
+    actor: str,
+    with_: Governing,
+) -> _Told:
+    now = with_.clock.now()
     subject = Subject(SubjectKind.DEVICE, id)
     facts = [
-        _fact(subject, f"traffic.{finding.code.partition(':')[2]}", finding.title, source, seen, now)
+        _fact(
+            subject,
+            f"traffic.{finding.code.partition(':')[2]}",
+            source,
+            seen,
+            with_,
+            {"what": finding.title, "mac": seen.mac},
+        )
         for finding in seen.findings
     ]
+    said_by = f"scan:{source}"
+    fresh = stated(seen, said_by)
     for attempt in range(TRIES):
         try:
             known: Device | None = await with_.stores.devices.get(id)
         except NotFound:
             known = None
+        told = changes(known.attributes, fresh) if known is not None else ()
+        extra = [_changed(subject, change, source, seen, with_) for change in told]
+        if known is None:
+            extra.append(_new(subject, key, source, seen, with_))
+        held = {fact.id for fact in await with_.stores.evidence.get([fact.id for fact in (*facts, *extra)])}
         try:
             async with with_.unit_of_work(actor) as work:
                 if known is None:
@@ -115,16 +135,21 @@ async def _take(
                         created_at=now,
                         name=(seen.host_names[0] if seen.host_names else seen.vendor)[:200],
                         last_seen=seen.last_seen,
-                        attributes=_attributes(seen, source),
+                        attributes=fresh,
                     )
                     work.devices.add(device)
-                    work.ledger.record("inventory:device:seen", f"device:{id}", {"source": source, "mac": seen.mac})
+                    work.ledger.record(
+                        "inventory:device:seen", f"device:{id}", {"source": source, "mac": seen.mac, "key": key}
+                    )
                 else:
-                    work.devices.put(replace(known, attributes=_merged(known, seen, source)))
+                    work.devices.put(replace(known, attributes=merged(known.attributes, fresh, said_by)))
                     work.devices.seen({id: seen.last_seen})
-                work.evidence.add(facts)
+                if not is_bound:
+                    work.inventory.bind(key, id, now)
+                work.evidence.add([*facts, *extra])
                 for finding, fact in zip(seen.findings, facts, strict=True):
-                    work.findings.put(_finding(finding, fact, seen.last_seen))
+                    work.findings.put(_finding(finding, fact, seen))
+                for fact in (fact for fact in (*facts, *extra) if fact.id not in held):
                     work.ledger.record(
                         "evidence:observed",
                         str(subject),
@@ -136,28 +161,25 @@ async def _take(
             continue
         break
     await govern_device(id, with_)
-    return id, known is None
+    return _Told(id, known is None, bool(told))
 
 
-def _attributes(seen: SeenDevice, source: str) -> tuple[Attribute, ...]:
-    said = [("mac", seen.mac), ("vendor", seen.vendor)]
-    said += [("address", address) for address in seen.addresses]
-    said += [("host-name", name) for name in seen.host_names]
-    said += [("protocol", name) for name in seen.protocols]
-    return tuple(
-        Attribute(name, value, f"scan:{source}", CONFIDENCE[name], seen.last_seen) for name, value in said if value
-    )
+def _new(subject: Subject, key: str, source: str, seen: Sighting, with_: Governing) -> Evidence:
+    what = " ".join(filter(None, (seen.vendor, seen.type or (seen.models[0] if seen.models else "")))) or "a device"
+    return _fact(subject, "inventory.new", source, seen, with_, {"what": what, "key": key})
 
 
-def _merged(known: Device, seen: SeenDevice, source: str) -> tuple[Attribute, ...]:
-    """What other sources said stays; this one's is replaced. Bounded, the newest first."""
-    fresh = _attributes(seen, source)
-    kept = [one for one in known.attributes if one.source != f"scan:{source}"]
-    return (*fresh, *kept)[:200]
+def _changed(subject: Subject, change: Change, source: str, seen: Sighting, with_: Governing) -> Evidence:
+    body = {"what": str(change), "name": change.name, "before": change.before, "after": change.after}
+    return _fact(subject, "inventory.changed", source, seen, with_, body)
 
 
-def _fact(subject: Subject, kind: str, what: str, source: str, seen: SeenDevice, now: datetime) -> Evidence:
+def _fact(
+    subject: Subject, kind: str, source: str, seen: Sighting, with_: Governing, body: Mapping[str, Fact]
+) -> Evidence:
     told = f"{subject.id} {kind} {source} {seen.last_seen.isoformat()}"
+    if kind == "inventory.changed":
+        told += f" {body['what']}"
     return Evidence(
         id=EvidenceId(mint("e", sha256(told.encode()).digest()[:13])),
         kind=kind,
@@ -165,13 +187,13 @@ def _fact(subject: Subject, kind: str, what: str, source: str, seen: SeenDevice,
         source=f"scan:{source}",
         trust=Trust.PASSIVE,
         observed_at=seen.last_seen,
-        received_at=now,
+        received_at=with_.clock.now(),
         fresh_for=FRESH_FOR,
-        body={"what": what, "mac": seen.mac},
+        body=body,
     )
 
 
-def _finding(finding: SeenFinding, fact: Evidence, at: datetime) -> Finding:
+def _finding(finding: SeenFinding, fact: Evidence, seen: Sighting) -> Finding:
     return Finding(
         code=finding.code,
         subject=fact.subject,
@@ -179,6 +201,6 @@ def _finding(finding: SeenFinding, fact: Evidence, at: datetime) -> Finding:
         confidence=finding.confidence,
         title=finding.title,
         advice=finding.advice,
-        found_at=at,
+        found_at=seen.last_seen,
         because=(fact.id,),
     )

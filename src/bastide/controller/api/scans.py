@@ -11,9 +11,10 @@ from bastide.controller.api.routes import Routes
 from bastide.core.finding import Severity
 from bastide.core.ids import SiteName
 from bastide.flows.describe_kinds import MAIN_SITE
-from bastide.flows.take_scan import SeenDevice, SeenFinding, take_scan
+from bastide.flows.take_scan import take_scan
 from bastide.governance.access.error import NotPermitted
 from bastide.governance.access.roles import Permission
+from bastide.operations.inventory.sighting import SeenFinding, Sighting
 
 routes = Routes("", "scans")
 
@@ -38,6 +39,28 @@ class ScanFindingIn(_Reported):
     advice: Annotated[str, StringConstraints(max_length=1000), NoControls] = ""
 
 
+class ScanServiceIn(_Reported):
+    """A port on which the device answered."""
+
+    port: Annotated[int, Field(ge=0, le=65535, strict=True)]
+    transport: Annotated[str, Field(pattern=r"^[a-z0-9]{1,8}$")]
+    protocol: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+
+
+class ScanTypeIn(_Reported):
+    """What a fingerprint base takes the device for; null for unknown."""
+
+    value: Word | None = None
+    confidence: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
+
+
+class ScanSaysIn(_Reported):
+    """What the device calls itself."""
+
+    model: Words = Field(default_factory=list)
+    firmware: Words = Field(default_factory=list)
+
+
 class ScanDeviceIn(_Reported):
     """One device, as `bastide scan --json` prints it."""
 
@@ -49,6 +72,9 @@ class ScanDeviceIn(_Reported):
     ips: Words = Field(default_factory=list)
     hostnames: Words = Field(default_factory=list)
     protocols: Words = Field(default_factory=list)
+    services: Annotated[list[ScanServiceIn], Field(max_length=64)] = Field(default_factory=list)
+    type: ScanTypeIn = Field(default_factory=lambda: ScanTypeIn())
+    says: ScanSaysIn = Field(default_factory=lambda: ScanSaysIn())
     findings: Annotated[list[ScanFindingIn], Field(max_length=64)] = Field(default_factory=list)
 
 
@@ -67,6 +93,7 @@ class ScanOut(Answer):
 
     new: list[str]
     known: list[str]
+    changed: list[str]
     findings: int
     passed_over: int
     at: datetime
@@ -82,14 +109,15 @@ async def submit_scan(asked: ScanIn, asking: Asking, deps: Using) -> ScanOut:
     return ScanOut(
         new=list(taken.new),
         known=list(taken.known),
+        changed=list(taken.changed),
         findings=taken.findings,
         passed_over=taken.passed_over,
         at=deps.clock.now(),
     )
 
 
-def _seen(device: ScanDeviceIn) -> SeenDevice:
-    return SeenDevice(
+def _seen(device: ScanDeviceIn) -> Sighting:
+    return Sighting(
         mac=device.mac or "",
         first_seen=device.first_seen,
         last_seen=device.last_seen,
@@ -98,6 +126,11 @@ def _seen(device: ScanDeviceIn) -> SeenDevice:
         addresses=tuple(device.ips),
         host_names=tuple(device.hostnames),
         protocols=tuple(device.protocols),
+        services=tuple(f"{one.transport}/{one.port} {one.protocol}" for one in device.services),
+        models=tuple(device.says.model[:4]),
+        firmware=tuple(device.says.firmware[:4]),
+        type=device.type.value or "",
+        type_confidence=device.type.confidence,
         findings=tuple(
             SeenFinding(one.code, one.severity, one.confidence, one.title, one.advice) for one in device.findings
         ),

@@ -22,20 +22,21 @@ _KEY = re.compile(r"mac:[0-9a-f]{2}(:[0-9a-f]{2}){5}|name:[a-z0-9._-]{1,63}/[^\s
 
 COMMON_NAMES = frozenset(
     (
-        "android",
-        "androidtv",
-        "amazon",
-        "apple-tv",
-        "chromecast",
-        "desktop",
-        "device",
-        "esp",
-        "espressif",
-        "galaxy",
-        "host",
+        *(
+            "android",
+            "androidtv",
+            "amazon",
+            "apple-tv",
+            "chromecast",
+            "desktop",
+            "device",
+            "esp",
+            "espressif",
+            "galaxy",
+        ),
+        *("host", "iphone", "ipad", "laptop", "linux", "localhost", "macbook", "macbook-air", "macbook-pro", "mobile"),
+        *("openwrt", "phone", "raspberrypi", "router", "tablet", "ubuntu", "unknown", "watch", "windows"),
     )
-    + ("iphone", "ipad", "laptop", "linux", "localhost", "macbook", "macbook-air", "macbook-pro", "mobile", "openwrt")
-    + ("phone", "raspberrypi", "router", "tablet", "ubuntu", "unknown", "watch", "windows")
 )
 """Names that say what a thing is, not which one."""
 

@@ -13,8 +13,12 @@ from bastide.network.traffic.identity.match import Array
 
 Judged = tuple[str, Array, Array, tuple[str, ...]]
 
-NONE_OF_THESE = 0.5
-"""The cut-off is never higher unless the known would be lost: here *none of these* is as probable as all types together."""
+CEILING = 0.25
+"""The cut-off is never higher unless the known would be lost: a quarter's doubt is enough to say *unknown*. Two models of one
+maker that differ in a word leave about that much."""
+
+UNTRIED = 0.5
+"""The cut-off of a base too small to be tried on parts of itself."""
 
 KNOWN_LOST = 0.05
 """Of the known types' captures at most this share may be answered unknown."""
@@ -28,17 +32,17 @@ MAX_POINTS = 12
 def cut_off_of(judged: Sequence[Judged]) -> float:
     """One number for the whole base: the most lenient one at which the fewest held-out answers are wrong.
 
-    A known device that is called unknown and an unknown one that is called a type count alike. It is 0.5 at most, and more
+    A known device that is called unknown and an unknown one that is called a type count alike. It is a quarter at most, and more
     only where that would lose more than 5 % of the known.
     """
     if not judged:
-        return NONE_OF_THESE
+        return UNTRIED
     known = np.array([max(1.0 - float(probabilities.sum()), 0.0) for _, probabilities, _, _ in judged])
     strange = np.array([max(1.0 - float(probabilities.sum()), 0.0) for _, _, probabilities, _ in judged])
     least = min(float(np.quantile(known, 1 - KNOWN_LOST)) + 1e-6, 0.99)
-    if least >= NONE_OF_THESE:
+    if least >= CEILING:
         return least
-    steps = np.linspace(least, NONE_OF_THESE, 41)
+    steps = np.linspace(least, CEILING, 41)
     wrong = np.array([float((known > cut).mean() + (strange <= cut).mean()) for cut in steps])
     best = steps[wrong <= wrong.min() + 1e-9]
     return round(float(best[-1]), 6)
