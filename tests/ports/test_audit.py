@@ -402,6 +402,21 @@ async def test_a_person_is_erased_by_a_command_and_the_audit_knows_it(
     assert verdict.erased == 16
 
 
+async def test_who_kept_a_checkpoint_is_shown_that_the_ledger_only_grew(
+    story: Story, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = _directory(story, tmp_path / "data")
+    where = ("--data", str(data), "--database-url", story.url)
+    kept, bundle = tmp_path / "kept", tmp_path / "b"
+    assert _run(capsys, "audit", "export", "--out", str(kept), "--from", "0", "--to", "0", *where)[0] == 0
+    await story.ledger.integrate()
+    since = ("--since", str(kept))
+    assert _run(capsys, "audit", "verify", *since, *where)[0] == 0
+    assert _run(capsys, "audit", "export", "--out", str(bundle), *since, *where)[0] == 0
+    assert _run(capsys, "audit", "check", str(bundle), *since, "--data", str(data))[0] == 0
+    assert _run(capsys, "audit", "check", str(kept), "--since", str(bundle), "--data", str(data))[0] == 1
+
+
 async def test_pruned_bodies_leave_every_proof_and_are_told_from_lost_ones(
     story: Story, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

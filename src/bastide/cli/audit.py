@@ -15,9 +15,10 @@ import typer
 
 from bastide.cli.output import JSON, document, facts, printable
 from bastide.cli.wiring import DataDirectory, audit_ledger, exported_bundle, keep_ledger
+from bastide.core.audit import Checkpoint
 from bastide.core.error import Refused, Unreadable
 from bastide.flows.keep_ledger import UpkeepUnits, erase_person, index_at, prune_ledger
-from bastide.governance.audit.bundle import MAX_LINE_BYTES, check_bundle
+from bastide.governance.audit.bundle import MAX_LINE_BYTES, check_bundle, checkpoint_in
 from bastide.governance.audit.verdict import Verdict
 from bastide.ports.platform.ledger import LedgerUpkeep
 from bastide.wire.note import VerifierKey
@@ -32,6 +33,10 @@ KEY = Annotated[
 ]
 DATABASE = Annotated[
     str, typer.Option("--database-url", envvar="BASTIDE_DATABASE_URL", help="Where the ledger is (default: state.db).")
+]
+SINCE = Annotated[
+    Path | None,
+    typer.Option("--since", help="A checkpoint that you hold, or a bundle with it: nothing before it changed."),
 ]
 _HOME = Path("~/.local/share/bastide")
 _ACTOR = "operator:command-line"
@@ -49,6 +54,7 @@ def verify(
     key: KEY = None,
     database: DATABASE = "",
     journal: Annotated[Path | None, typer.Option("--journal", help="The signer's folder (default: signer/).")] = None,
+    since: SINCE = None,
     json: JSON = False,
 ) -> int:
     """Recompute the whole ledger from the database, and hold it against the signer's journal."""
@@ -56,7 +62,9 @@ def verify(
     folder = journal or directory.signer
     if journal is not None and not folder.is_dir():
         raise CannotVerify(f"There is no folder {folder}: name the signer's folder with --journal.")
-    verdict = audit_ledger(_url(directory, database), _key(directory, key), folder if folder.is_dir() else None)
+    verifier = _key(directory, key)
+    held = _held(since, verifier)
+    verdict = audit_ledger(_url(directory, database), verifier, folder if folder.is_dir() else None, held)
     return _tell(verdict, json, "The ledger")
 
 
@@ -90,6 +98,7 @@ def export(
     kind: Annotated[str, typer.Option("--kind", help="Only kinds that begin so.")] = "",
     first: Annotated[int | None, typer.Option("--from", min=0, help="Only records from this index on.")] = None,
     last: Annotated[int | None, typer.Option("--to", min=0, help="Only records up to this index.")] = None,
+    since: SINCE = None,
     show_personal: Annotated[
         bool, typer.Option("--show-personal", help="Show facts about people that are kept.")
     ] = False,
@@ -102,20 +111,23 @@ def export(
     directory = DataDirectory(data.expanduser())
     verifier = _key(directory, key)
     selection = _selection(subject, kind, first, last)
-    with exported_bundle(_url(directory, database), verifier, selection, show_personal) as lines:
+    held = _held(since, verifier)
+    with exported_bundle(_url(directory, database), verifier, selection, show_personal, held) as lines:
         _write(out, lines)
-    return _tell(_checked(out, verifier), json, f"The bundle {out}", {"bundle": str(out)})
+    return _tell(_checked(out, verifier, held), json, f"The bundle {out}", {"bundle": str(out)})
 
 
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle that `bastide audit export` wrote.")],
     key: KEY = None,
+    since: SINCE = None,
     data: DATA = _HOME,
     json: JSON = False,
 ) -> int:
     """Check a bundle, offline, with nothing but the public key."""
-    return _tell(_checked(file, _key(DataDirectory(data.expanduser()), key)), json, f"The bundle {file}")
+    verifier = _key(DataDirectory(data.expanduser()), key)
+    return _tell(_checked(file, verifier, _held(since, verifier)), json, f"The bundle {file}")
 
 
 @app.command()
@@ -189,9 +201,17 @@ def _selection(subject: str, kind: str, first: int | None, last: int | None) -> 
     return f"subject:{subject}" if subject else f"kind:{kind}" if kind else "all"
 
 
-def _checked(file: Path, key: VerifierKey) -> Verdict:
+def _checked(file: Path, key: VerifierKey, held: Checkpoint | None) -> Verdict:
     with file.open("rb") as opened:
-        return check_bundle(iter(lambda: opened.readline(MAX_LINE_BYTES + 1), b""), key)
+        return check_bundle(iter(lambda: opened.readline(MAX_LINE_BYTES + 1), b""), key, held)
+
+
+def _held(file: Path | None, key: VerifierKey) -> Checkpoint | None:
+    """The checkpoint that somebody kept; only its beginning is read, since it may be a whole bundle."""
+    if file is None:
+        return None
+    with file.open("rb") as opened:
+        return checkpoint_in(opened.read(MAX_LINE_BYTES).decode("utf-8", "replace"), key)
 
 
 def _key(directory: DataDirectory, key: Path | None) -> VerifierKey:

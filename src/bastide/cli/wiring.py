@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bastide.adapters.datadir.layout import DataDirectory, open_directory
-from bastide.core.error import NotFound
+from bastide.core.audit import Checkpoint
+from bastide.core.error import NotFound, Refused
 from bastide.flows.keep_ledger import UpkeepUnits
 from bastide.governance.audit.reconcile import Journal, reconcile
 from bastide.governance.audit.verdict import Verdict
@@ -50,7 +51,7 @@ def parse_captures(
             os.close(descriptor)
 
 
-def audit_ledger(database_url: str, key: VerifierKey, journal: Path | None) -> Verdict:
+def audit_ledger(database_url: str, key: VerifierKey, journal: Path | None, held: Checkpoint | None = None) -> Verdict:
     """The whole ledger recomputed from the tables, and held against the signer's journal where its folder is given."""
     from bastide.adapters.datadir.journal import journal_entries
     from bastide.adapters.sql.ledger_audit import audit_tables, opened_for_audit
@@ -64,7 +65,7 @@ def audit_ledger(database_url: str, key: VerifierKey, journal: Path | None) -> V
     except JournalDamaged as damaged:
         before, damage = Journal(), damaged
     with opened_for_audit(database_url) as connection:
-        audit = audit_tables(connection, key, before)
+        audit = audit_tables(connection, key, before, held)
     verdict = audit.finish()
     if damage is not None:
         verdict.found("journal", damage.sentence)
@@ -76,7 +77,9 @@ def audit_ledger(database_url: str, key: VerifierKey, journal: Path | None) -> V
 
 
 @contextmanager
-def exported_bundle(database_url: str, key: VerifierKey, selection: str, show: bool) -> Iterator[Iterator[bytes]]:
+def exported_bundle(
+    database_url: str, key: VerifierKey, selection: str, show: bool, held: Checkpoint | None = None
+) -> Iterator[Iterator[bytes]]:
     """The lines of a bundle under the newest checkpoint."""
     from bastide.adapters.sql.ledger_audit import exported_lines, opened_for_audit
     from bastide.adapters.sql.ledger_reads import latest_checkpoint
@@ -85,7 +88,10 @@ def exported_bundle(database_url: str, key: VerifierKey, selection: str, show: b
         newest = latest_checkpoint(connection)
         if newest is None:
             raise NotFound("The ledger has no signed checkpoint yet: start Bastide once, then export.")
-        yield exported_lines(connection, open_checkpoint(newest.note, key), selection, show)
+        if held is not None and held.size > newest.size:
+            raise Refused(f"The checkpoint of {held.size} records is newer than this ledger, which has {newest.size}.")
+        since = None if held is None else held.size
+        yield exported_lines(connection, open_checkpoint(newest.note, key), selection, show, since)
 
 
 def keep_ledger(database_url: str, what: Callable[[UpkeepUnits, LedgerUpkeep], Awaitable[T]]) -> T:

@@ -24,6 +24,7 @@ from bastide.wire.note import VerifierKey
 
 _TABLES = ("shards", "records", "kinds", "tiles", "checkpoints", "personal")
 _BATCH = 2_000
+JOURNAL, HELD = "signer's journal", "checkpoint that you hold"
 
 
 @contextmanager
@@ -57,9 +58,14 @@ def opened_for_audit(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def audit_tables(connection: Connection, key: VerifierKey, journal: Journal) -> TablesAudit:
+def audit_tables(
+    connection: Connection, key: VerifierKey, journal: Journal, held: Checkpoint | None = None
+) -> TablesAudit:
     """Everything recomputed from the tables; ``finish()`` of what it returns gives the verdict."""
-    audit = TablesAudit(key, tiles_of(connection), journal.heads)
+    heads: dict[int, list[tuple[str, bytes]]] = {size: [(JOURNAL, root)] for size, root in journal.heads.items()}
+    if held is not None:
+        heads.setdefault(held.size, []).append((HELD, held.root))
+    audit = TablesAudit(key, tiles_of(connection), heads)
     for step in (_shards, _checkpoints, _records, _tiles, _personal, _kinds):
         try:
             step(connection, audit)
@@ -150,10 +156,12 @@ def _integrity(connection: Connection, audit: TablesAudit) -> None:
                 audit.verdict.found(f"ledger_{name}", f"SQLite finds the file damaged: {sentence}.")
 
 
-def exported_lines(connection: Connection, checkpoint: Checkpoint, selection: str, show: bool) -> Iterator[bytes]:
+def exported_lines(
+    connection: Connection, checkpoint: Checkpoint, selection: str, show: bool, since: int | None = None
+) -> Iterator[bytes]:
     """The lines of a bundle over what was selected (``all``, ``range:A-B``, ``record:``, ``subject:``, ``kind:``)."""
     records = _selected(connection, checkpoint.size, selection, show)
-    return write_bundle(checkpoint, 0, selection, records, tiles_of(connection))
+    return write_bundle(checkpoint, 0, selection, records, tiles_of(connection), since)
 
 
 def _selected(connection: Connection, size: int, selection: str, show: bool) -> Iterator[Exported]:

@@ -3,7 +3,8 @@
 JSON lines, each in its canonical form (sorted members, no white space):
 
 - the header: ``bundle`` (the mark), ``checkpoint`` (the signed note), ``form``, ``selection`` (what was asked for; ``all`` and
-  ``range:A-B`` promise that nothing between is left out), ``shard``
+  ``range:A-B`` promise that nothing between is left out), ``shard``; where an older checkpoint was named, its size in ``since``
+  and in ``consistency`` the proof that this one extends it (RFC 6962 2.1.2)
 - for each block of 256 leaves that has a record here: ``block``, its ``root``, and the ``path`` from that root to the tree's
 - after its block each record: ``index``, its text in ``record`` (or only its hash in ``leaf`` where it was pruned), the ``path``
   from leaf to block, and in ``personal`` salt and value of facts that were asked to be shown
@@ -17,16 +18,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from bastide.core.audit import Checkpoint
 from bastide.core.error import BastideError, Unreadable
-from bastide.core.merkle import HASH_BYTES, includes, leaf_hash, node_hash
+from bastide.core.merkle import HASH_BYTES, extends, includes, leaf_hash, node_hash
 from bastide.governance.audit.personal import Kept
 from bastide.governance.audit.record import MalformedRecord, Stored, commitments, read_record
-from bastide.governance.audit.tree import TILE_HEIGHT, TILE_WIDTH, TileReader, inclusion
+from bastide.governance.audit.tree import TILE_HEIGHT, TILE_WIDTH, TileReader, consistency, inclusion
 from bastide.governance.audit.verdict import Verdict
 from bastide.wire.checkpoint import open_checkpoint
 from bastide.wire.note import VerifierKey
@@ -57,6 +59,8 @@ class _Header(_Line, frozen=True):
     form: int
     selection: str
     shard: int
+    consistency: list[str] | None = None
+    since: int | None = None
 
 
 class _Block(_Line, frozen=True):
@@ -99,12 +103,24 @@ class Exported:
 
 
 def write_bundle(
-    checkpoint: Checkpoint, shard: int, selection: str, records: Iterable[Exported], tile: TileReader
+    checkpoint: Checkpoint,
+    shard: int,
+    selection: str,
+    records: Iterable[Exported],
+    tile: TileReader,
+    since: int | None = None,
 ) -> Iterator[bytes]:
-    """The lines of a bundle over records in ascending order of index, all below the checkpoint's size."""
+    """The lines of a bundle over records in ascending order of index, all below the checkpoint's size.
+
+    With ``since``, the size of an older checkpoint, it also shows that the tree has only grown since.
+    """
+    header = _Header(MARK, checkpoint.note, FORM, selection, shard)
+    if since is not None:
+        proof = [step.hex() for step in consistency(since, checkpoint.size, tile)]
+        header = _Header(MARK, checkpoint.note, FORM, selection, shard, proof, since)
     digest = sha256()
     count = 0
-    for line in _lines(checkpoint, shard, selection, records, tile):
+    for line in chain((header,), _lines(checkpoint, records, tile)):
         encoded = _encoder.encode(line) + b"\n"
         digest.update(encoded)
         count += isinstance(line, _Entry)
@@ -112,10 +128,7 @@ def write_bundle(
     yield _encoder.encode(_End(count, digest.hexdigest())) + b"\n"
 
 
-def _lines(
-    checkpoint: Checkpoint, shard: int, selection: str, records: Iterable[Exported], tile: TileReader
-) -> Iterator[_Line]:
-    yield _Header(MARK, checkpoint.note, FORM, selection, shard)
+def _lines(checkpoint: Checkpoint, records: Iterable[Exported], tile: TileReader) -> Iterator[_Line]:
     block: _Subtree | None = None
     for one in records:
         number = one.index >> TILE_HEIGHT
@@ -162,12 +175,13 @@ class _Subtree:
         return self._made[low, high]
 
 
-def check_bundle(lines: Iterable[bytes], key: VerifierKey) -> Verdict:
+def check_bundle(lines: Iterable[bytes], key: VerifierKey, held: Checkpoint | None = None) -> Verdict:
     """Checks a bundle with nothing but the public key. Never raises for what is wrong in a bundle: the verdict names it.
 
-    ``NotABundle`` where no line is one of a bundle, so that a wrong file is not taken for a forged one.
+    With ``held``, a checkpoint from before, the bundle must show that its tree extends that one. ``NotABundle`` where no line
+    is one of a bundle, so that a wrong file is not taken for a forged one.
     """
-    check = _Check(key)
+    check = _Check(key, held)
     for number, line in enumerate(lines, 1):
         check.line(number, line)
     return check.finish()
@@ -176,6 +190,7 @@ def check_bundle(lines: Iterable[bytes], key: VerifierKey) -> Verdict:
 @dataclass(slots=True)
 class _Check:
     key: VerifierKey
+    held: Checkpoint | None = None
     verdict: Verdict = field(default_factory=Verdict)
     understood: int = 0
     count: int = 0
@@ -253,7 +268,28 @@ class _Check:
             self.verdict.found(where, f"The header does not hold: {wrong.sentence}")
             return
         self.header = header
+        self._grown(where, header, self.verdict.checkpoint)
         self.expected = self._promise[0] if self._promise else None
+
+    def _grown(self, where: str, header: _Header, now: Checkpoint) -> None:
+        held = self.held
+        if held is None:
+            return
+        proof = _hashes(header.consistency or [])
+        if held.size != now.size and header.since != held.size:
+            sentence = (
+                f"The bundle does not show that it extends your checkpoint of {held.size}: ask for one with --since."
+            )
+        elif proof is None or not extends(
+            held.size, held.root, now.size, now.root, proof if held.size != now.size else []
+        ):
+            sentence = (
+                f"The tree of {now.size} records does not extend your checkpoint of {held.size}: "
+                "the ledger was set back, or tells two stories."
+            )
+        else:
+            return
+        self.verdict.found(where, sentence)
 
     def _block(self, where: str, block: _Block) -> None:
         self.block, self.block_holds = block, False
@@ -363,6 +399,13 @@ class _Check:
                 "end",
                 f"The bundle promises records {first} to {last}; {self.count} came, the last was {self.expected - 1}.",
             )
+
+
+def checkpoint_in(text: str, key: VerifierKey) -> Checkpoint:
+    """The checkpoint that a file holds: a signed note, or the first line of a bundle."""
+    first = text.partition("\n")[0]
+    header = _parse(first.encode() + b"\n") if first.startswith('{"bundle"') else None
+    return open_checkpoint(header.checkpoint if isinstance(header, _Header) else text, key)
 
 
 def _parse(raw: bytes) -> _Line | None:

@@ -26,12 +26,12 @@ from bastide.wire.note import VerifierKey
 class TablesAudit:
     """Hand in shards, checkpoints, the sizes of other heads, then all records in order, then the rest; then :meth:`finish`.
 
-    ``heads`` are roots that somebody else remembers (the signer's journal), by size: they are checked on the way.
+    ``heads`` are roots that somebody else remembers, with who does, by size: they are checked on the way.
     """
 
     key: VerifierKey
     tile: TileReader
-    heads: Mapping[int, bytes] = field(default_factory=dict)
+    heads: Mapping[int, Sequence[tuple[str, bytes]]] = field(default_factory=dict)
     verdict: Verdict = field(default_factory=Verdict)
     size: int = 0
     signing: list[tuple[int, Stored]] = field(default_factory=list)
@@ -225,14 +225,16 @@ class TablesAudit:
             self.verdict.found("ledger_tiles", sentence, first)
 
     def _check_head(self, size: int) -> None:
-        due, head = self._due.get(size), self.heads.get(size)
-        if due is None and head is None:
+        said = list(self.heads.get(size, ()))
+        if size in self._due:
+            said.append(("checkpoint", self._due[size]))
+        if not said:
             return
         root = self._peaks[-1][1] if self._peaks else EMPTY_ROOT
         for _, peak in reversed(self._peaks[:-1]):
             root = node_hash(peak, root)
         self.verdict.signatures += 1
-        wrong = [who for who, said in (("checkpoint", due), ("signer's journal", head)) if said not in (None, root)]
+        wrong = [who for who, claimed in said if claimed != root]
         if wrong:
             sentence = (
                 f"The first {size} records do not lead to the root in the {' and the '.join(wrong)}: "

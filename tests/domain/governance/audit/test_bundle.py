@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from bastide.core.audit import Checkpoint, Personal
 from bastide.core.merkle import leaf_hash
-from bastide.governance.audit.bundle import MAX_LINE_BYTES, Exported, NotABundle, check_bundle, write_bundle
+from bastide.governance.audit.bundle import (
+    MAX_LINE_BYTES,
+    Exported,
+    NotABundle,
+    check_bundle,
+    checkpoint_in,
+    write_bundle,
+)
 from bastide.governance.audit.record import plain, write_record
 from bastide.governance.audit.tree import Edge, grow
 from bastide.governance.audit.verdict import Verdict
@@ -167,3 +174,28 @@ def test_a_file_that_is_no_bundle_is_said_to_be_none(lines: list[bytes]) -> None
 
 def test_an_empty_bundle_proves_nothing() -> None:
     assert not check_bundle(write_bundle(SMALL.checkpoint, 0, "all", [], SMALL.tile), KEY).good
+
+
+def _grown(old: int, new: int, since: int | None) -> tuple[Checkpoint, list[bytes]]:
+    log = Log(new)
+    one = Exported(0, log.texts[0], leaf_hash(log.texts[0]))
+    return Log(old).checkpoint, list(write_bundle(log.checkpoint, 0, "range:0-0", [one], log.tile, since))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 300), st.integers(0, 300))
+def test_a_bundle_shows_that_the_tree_only_grew_since_a_checkpoint_that_one_holds(old: int, more: int) -> None:
+    held, lines = _grown(old, old + more, old)
+    assert check_bundle(lines, KEY, held).good
+    assert checkpoint_in((b"".join(lines)).decode(), KEY).size == old + more
+    assert checkpoint_in(held.note, KEY) == held
+    other = replace(held, root=bytes(32))
+    assert "two stories" in check_bundle(lines, KEY, other).problems[0].sentence
+
+
+def test_a_bundle_without_the_proof_of_growth_does_not_satisfy_who_holds_a_checkpoint() -> None:
+    held, lines = _grown(5, 9, None)
+    assert "--since" in check_bundle(lines, KEY, held).problems[0].sentence
+    held, lines = _grown(5, 9, 4)
+    assert not check_bundle(lines, KEY, held).good
+    assert not check_bundle(SMALL.export([0], "range:0-0"), KEY, Log(40).checkpoint).good
