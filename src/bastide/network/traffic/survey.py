@@ -100,6 +100,7 @@ class Survey:
         self._view = np.zeros(VIEW, np.int64)
         self._selected = np.zeros((1024, SELECTED_COLUMNS), np.int64)
         self._streams: dict[tuple[int, int], tuple[int, bytes]] = {}
+        self._remembered: dict[int, int] = {}
         self._numbers = 0
 
     @property
@@ -130,7 +131,13 @@ class Survey:
             sport, dport = (ends >> 44) & 0xFFFF, (ends >> 28) & 0xFFFF
             if direction & 1:
                 sport, dport = dport, sport
-        context = Context(_TRANSPORTS.get(transport, "other"), sport, dport, bool(direction & FROM_SERVER))
+        context = Context(
+            _TRANSPORTS.get(transport, "other"),
+            sport,
+            dport,
+            bool(direction & FROM_SERVER),
+            self._remembered.get(flow, 0),
+        )
         stream = (flow, direction & 1)
         if transport == 6:
             waiting = self._streams.pop(stream, None)
@@ -156,6 +163,10 @@ class Survey:
             return
         if message.partial and transport == 6 and len(payload) < LIMIT:
             self._wait(stream, sequence + length, payload)
+        if message.remember and flow >= 0:
+            if len(self._remembered) >= MAX_STREAMS:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[flow] = message.remember
         if message.protocol != name and flow >= 0 and message.protocol in _NUMBER:
             relabel(self.tables, flow, _NUMBER[message.protocol])
         if self._on_message is not None:

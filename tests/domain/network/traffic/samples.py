@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a message of a protocol stays on one line)
 """Messages made by hand for each dissector: what they hold, and what they say of whoever sent them."""
 
 import base64
@@ -52,13 +53,17 @@ def extension(kind: int, body: bytes) -> bytes:
     return struct.pack(">HH", kind, len(body)) + body
 
 
-def client_hello(server: str = "cloud.example.com", *, version: int = 0x0303, versions: bytes = b"\x03\x04\x03\x03") -> bytes:
+def client_hello(
+    server: str = "cloud.example.com", *, version: int = 0x0303, versions: bytes = b"\x03\x04\x03\x03"
+) -> bytes:
     extensions = extension(0, struct.pack(">HBH", len(server) + 3, 0, len(server)) + server.encode())
     extensions += extension(16, b"\x00\x0c\x02h2\x08http/1.1")
     extensions += extension(13, b"\x00\x04\x04\x03\x08\x04")
     extensions += extension(43, bytes([len(versions)]) + versions) if versions else b""
     extensions += extension(0x0A0A, b"")
-    body = struct.pack(">H", version) + bytes(range(32)) + b"\0" + b"\x00\x08\x1a\x1a\x13\x01\x13\x02\xc0\x2f" + b"\x01\0"
+    body = (
+        struct.pack(">H", version) + bytes(range(32)) + b"\0" + b"\x00\x08\x1a\x1a\x13\x01\x13\x02\xc0\x2f" + b"\x01\0"
+    )
     body += struct.pack(">H", len(extensions)) + extensions
     return b"\x01" + len(body).to_bytes(3, "big") + body
 

@@ -91,8 +91,7 @@ def test_any_octets_are_a_message_or_malformed(reads: str, data: st.DataObject) 
 def _read(reads: str, payload: bytes, context: Context) -> Message | None:
     try:
         return dissect(reads, payload, context)
-    except Malformed as error:
-        assert error.sentence
+    except Malformed:
         return None
 
 

@@ -82,14 +82,34 @@ def _crc(data: bytes) -> int:
     return crc ^ 0xFFFF
 
 
+MAX_FRAMES = 16
+
+
 def dissect_dnp3(payload: bytes, _: Context) -> Message:
-    """Link header with its CRC, transport octet, application header; objects by their headers (11.2)."""
+    """The frames of a payload; the first one's fields are the message's, the others are under ``more``."""
     cursor = Cursor(payload)
+    fields, said = _dnp3_frame(cursor)
+    more: list[dict[str, Any]] = []
+    while cursor.left >= 10 and len(more) < MAX_FRAMES:
+        try:
+            following, facts = _dnp3_frame(cursor)
+        except Malformed:
+            break  # what came whole stays
+        more.append(following)
+        said += facts
+    if more:
+        fields["more"] = more
+    return Message("dnp3", fields, tuple(said))
+
+
+def _dnp3_frame(cursor: Cursor) -> tuple[dict[str, Any], list[Said]]:
+    """Link header with its CRC, transport octet, application header; objects by their headers (11.2)."""
+    start = cursor.at
     if cursor.u16() != 0x0564:
         raise Malformed("A DNP3 frame begins with 05 64.")
     size, control = cursor.u8(), cursor.u8()
     target, source = cursor.le16(), cursor.le16()
-    if cursor.le16() != _crc(payload[:8]) or size < 5:
+    if cursor.le16() != _crc(cursor.data[start : start + 8]) or size < 5:
         raise Malformed("The DNP3 link header's checksum does not hold.")
     primary = bool(control & 0x40)
     fields: dict[str, Any] = {
@@ -111,7 +131,8 @@ def dissect_dnp3(payload: bytes, _: Context) -> Message:
         cursor.skip(2)
         data += block
         user -= len(block)
-    if len(data) >= 3:
+    # A later fragment of a message begins without an application header (transport function, 8.2.1: FIR is 0x40).
+    if len(data) >= 3 and data[0] & 0x40:
         transport, application, function = data[0], data[1], data[2]
         kind = {129: "response", 130: "unsolicited_response"}.get(function, "request")
         fields["type"] = kind
@@ -133,7 +154,7 @@ def dissect_dnp3(payload: bytes, _: Context) -> Message:
         at = 3 if kind == "request" else 5
         if at + 3 <= len(data):
             fields["application"]["objects"] = _objects(Cursor(bytes(data), at))
-    return Message("dnp3", fields, tuple(said))
+    return fields, said
 
 
 def _indicators(first: int, second: int) -> list[str]:
@@ -150,8 +171,21 @@ def _indicators(first: int, second: int) -> list[str]:
     ]
 
 
+# Octets of one point by group and variation (IEEE 1815 annex A); 0 is one bit.
+_POINT_SIZES = {
+    (1, 1): 0, (1, 2): 1, (2, 1): 1, (2, 2): 7, (2, 3): 3, (3, 1): 0, (3, 2): 1, (4, 1): 1, (4, 2): 7, (4, 3): 3,
+    (10, 1): 0, (10, 2): 1, (11, 1): 1, (11, 2): 7, (12, 1): 11, (20, 1): 5, (20, 2): 3, (20, 5): 4, (20, 6): 2,
+    (21, 1): 5, (21, 2): 3, (21, 5): 11, (21, 6): 9, (21, 9): 4, (21, 10): 2, (22, 1): 5, (22, 2): 3, (22, 5): 11,
+    (22, 6): 9, (23, 1): 5, (23, 2): 3, (23, 5): 11, (23, 6): 9, (30, 1): 5, (30, 2): 3, (30, 3): 4, (30, 4): 2,
+    (30, 5): 5, (30, 6): 9, (32, 1): 5, (32, 2): 3, (32, 3): 11, (32, 4): 9, (32, 5): 5, (32, 7): 11, (33, 1): 5,
+    (33, 2): 3, (40, 1): 5, (40, 2): 3, (40, 3): 5, (40, 4): 9, (41, 1): 5, (41, 2): 3, (41, 3): 5, (41, 4): 9,
+    (42, 1): 5, (42, 2): 3, (42, 3): 11, (42, 4): 9, (50, 1): 6, (51, 1): 6, (51, 2): 6, (52, 1): 2, (52, 2): 2,
+    (80, 1): 0,
+}  # fmt: skip
+
+
 def _objects(cursor: Cursor) -> list[dict[str, Any]]:
-    """Object headers while their points carry no data of unknown size; stops at the first that does."""
+    """Object headers; the points are passed over by their size. Stops at the first whose size is not known."""
     found: list[dict[str, Any]] = []
     while cursor.left >= 3 and len(found) < 32:
         group, variation, qualifier = cursor.u8(), cursor.u8(), cursor.u8()
@@ -164,27 +198,24 @@ def _objects(cursor: Cursor) -> list[dict[str, Any]]:
             start = int.from_bytes(cursor.take(width), "little")
             stop = int.from_bytes(cursor.take(width), "little")
             count = max(0, stop - start + 1)
-        elif ranging in (7, 8, 9):
-            width = (1, 2, 4)[ranging - 7]
+        elif ranging in (7, 8, 9, 11):
+            width = {7: 1, 8: 2, 9: 4, 11: 1}[ranging]
             if cursor.left < width:
                 break
             count = int.from_bytes(cursor.take(width), "little")
         elif ranging != 6:
             break
-        found.append(
-            {
-                "group": group,
-                "variation": variation,
-                "qualifier": qualifier,
-                "prefix_code": prefix,
-                "range_code": ranging,
-                "start": start,
-                "stop": stop,
-                "count": count,
-            }
-        )
-        if count:
+        entry = {"group": group, "variation": variation, "qualifier": qualifier, "prefix_code": prefix}
+        found.append(entry | {"range_code": ranging, "start": start, "stop": stop, "count": count})
+        size = _POINT_SIZES.get((group, variation))
+        if not count or size is None:
+            if count:
+                break
+            continue
+        whole = (count + 7) // 8 if size == 0 else count * (size + (0, 1, 2, 4, 1, 2, 4, 0)[prefix])
+        if whole > cursor.left:
             break
+        cursor.skip(whole)
     return found
 
 

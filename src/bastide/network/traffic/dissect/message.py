@@ -39,25 +39,29 @@ class Said(NamedTuple):
 
 
 class Context(NamedTuple):
-    """Where the payload was found. ``from_server`` is the kernel's view of who asked."""
+    """Where the payload was found. ``from_server`` is the kernel's view of who asked; ``remembered`` is what an earlier
+    message of the flow left (``Message.remember``), 0 for nothing."""
 
     transport: str
     source_port: int
     target_port: int
     from_server: bool
+    remembered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message. ``fields`` are named as suricata's EVE output names them, so that the two can be compared.
 
-    ``partial`` asks for the following segments; the message is then read again with them.
+    ``partial`` asks for the following segments; the message is then read again with them. ``remember`` is handed to later
+    messages of the same flow (a version that only the first one tells).
     """
 
     protocol: str
     fields: Mapping[str, Any]
     said: tuple[Said, ...] = field(default=())
     partial: bool = False
+    remember: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,20 +150,20 @@ def _packet(kind: int, flags: int, body: Cursor, version: int, said: list[Said])
             _properties(body)
         codes = list(body.data[body.at : min(body.end, body.at + 64)])
         fields["qos_granted" if kind == 9 else "reason_codes"] = codes
-    elif kind == 14 and version == 5 and body.left:
-        fields["reason_code"] = body.u8()
+    elif kind == 14 and version == 5:
+        fields["reason_code"] = body.u8() if body.left else 0
     return fields
 
 
-def dissect(payload: bytes, _: Context) -> Message:
+def dissect(payload: bytes, context: Context) -> Message:
     """All packets of the payload, in ``packets``; the first one's name is the message's ``type``.
 
-    Only CONNECT tells the version. Without it 5.0 is tried where 3.1.1 does not fit exactly.
+    Only CONNECT tells the version: the flow remembers it. Without it 5.0 is tried where 3.1.1 does not fit.
     """
     cursor = Cursor(payload)
     packets: list[dict[str, Any]] = []
     said: list[Said] = []
-    version = 4
+    version = context.remembered or 4
     while cursor.left and len(packets) < MAX_PACKETS:
         first = cursor.u8()
         kind = first >> 4
@@ -174,13 +174,10 @@ def dissect(payload: bytes, _: Context) -> Message:
             if packets:
                 break
             if kind == 3 and cursor.left > 2:
+                # A long payload: its topic is at the start, and what it carries is not looked at anyway.
                 body = Cursor(payload, cursor.at)
-                topic = _string(body)
-                return Message(
-                    "mqtt",
-                    {"type": "publish", "packets": [{"type": "publish", "topic": topic}]},
-                    (Said("topic", text(topic.encode())),),
-                )
+                packets.append({"type": "publish", **_packet(kind, first & 15, body, version, said), "cut": True})
+                break
             raise Incomplete("The MQTT packet goes on in the next segment.")
         body = cursor.part(size)
         before = body.at
@@ -199,7 +196,8 @@ def dissect(payload: bytes, _: Context) -> Message:
         packets.append({"type": KINDS[kind], **fields})
     if not packets:
         raise Incomplete("The MQTT packet goes on in the next segment.")
-    return Message("mqtt", {"type": packets[0]["type"], "packets": packets}, tuple(said))
+    fields = {"type": packets[0]["type"], "packets": packets}
+    return Message("mqtt", fields, tuple(said), remember=version)
 
 
 DISSECTOR = Dissector("mqtt", ("mqtt",), dissect)

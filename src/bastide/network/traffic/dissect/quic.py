@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from bastide.network.traffic.dissect.cursor import Cursor
-from bastide.network.traffic.dissect.message import Context, Dissector, Malformed, Message, Said
+from bastide.network.traffic.dissect.message import Context, Dissector, Malformed, Message, Said, text
 from bastide.network.traffic.dissect.tls import client_hello, hello_fields
 
 V1, V2 = 0x00000001, 0x6B3343CF
@@ -85,6 +85,23 @@ def _crypto(plain: bytes) -> bytes:
     return bytes(stream)
 
 
+_EXTENSIONS = {
+    0: "server_name", 5: "status_request", 10: "supported_groups", 13: "signature_algorithms", 16: "alpn",
+    18: "signed_certificate_timestamp", 21: "padding", 27: "compress_certificate", 35: "session_ticket",
+    41: "pre_shared_key", 42: "early_data", 43: "supported_versions", 45: "psk_key_exchange_modes", 51: "key_share",
+    57: "quic_transport_parameters",
+}  # fmt: skip
+
+
+def _extensions(hello: dict[str, Any]) -> list[dict[str, Any]]:
+    """The extensions in their order, with the values of those that name something."""
+    values = {0: [hello["sni"]], 16: [text(value) for value in hello["alpn_raw"]]}
+    return [
+        {"name": _EXTENSIONS.get(kind, "unknown"), "type": kind, "values": values.get(kind, [])}
+        for kind in hello["extensions"]
+    ]
+
+
 def dissect(payload: bytes, context: Context) -> Message:
     cursor = Cursor(payload)
     first = cursor.u8()
@@ -125,8 +142,10 @@ def dissect(payload: bytes, context: Context) -> Message:
         stream.skip(1)
         length = stream.u24()
         if length <= stream.left:
-            found, facts = hello_fields(client_hello(stream.part(length)), "q")
+            hello = client_hello(stream.part(length))
+            found, facts = hello_fields(hello, "q")
             fields.update(found)
+            fields["extensions"] = _extensions(hello)
             said.extend(facts)
     return Message("quic", fields, tuple(said))
 

@@ -79,6 +79,7 @@ def dissect_snmp(payload: bytes, context: Context) -> Message:
                 fields["engine_id"] = engine_octets.hex()
         except Malformed:
             pass  # another security model: the header is what there is to say
+        fields["pdu_type"] = "encrypted"
         if not level & 2:
             _, scoped = _element(outer)
             _element(scoped)

@@ -1,7 +1,7 @@
 """TLS client and server hello (RFC 8446 4.1, RFC 5246 7.4, RFC 6101; SSL 2 hello of RFC 5246 E.2), DTLS (RFC 9147, 6347),
 certificates up to TLS 1.2, and the JA4 fingerprint (FoxIO's technical details of JA4: TLS client)."""
 
-from hashlib import sha256
+from hashlib import sha1, sha256
 from typing import Any
 
 from cryptography import x509
@@ -130,15 +130,29 @@ def _server_hello(cursor: Cursor) -> dict[str, Any]:
     return {"version": VERSIONS.get(version, f"0x{version:04x}"), "cipher": f"0x{cipher:04x}", "server_alpn": alpn}
 
 
+_SHORT = {
+    "2.5.4.6": "C", "2.5.4.8": "ST", "2.5.4.7": "L", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.3": "CN",
+    "1.2.840.113549.1.9.1": "Email",
+}  # fmt: skip
+
+
+def _named(name: x509.Name) -> str:
+    """A distinguished name in the order of the certificate, at most 256 characters."""
+    parts = [f"{_SHORT.get(part.oid.dotted_string, part.oid.dotted_string)}={part.value!s}" for part in name]
+    return text(", ".join(parts).encode())
+
+
 def certificate_fields(der: bytes) -> dict[str, Any]:
     """What a certificate says; whatever cannot be read is left out."""
     fields: dict[str, Any] = {}
     try:
         certificate = x509.load_der_x509_certificate(der)
-        fields["subject"] = certificate.subject.rfc4514_string()[:256]
-        fields["issuerdn"] = certificate.issuer.rfc4514_string()[:256]
-        fields["notbefore"] = certificate.not_valid_before_utc.isoformat()
-        fields["notafter"] = certificate.not_valid_after_utc.isoformat()
+        fields["subject"] = _named(certificate.subject)
+        fields["issuerdn"] = _named(certificate.issuer)
+        fields["serial"] = certificate.serial_number.to_bytes(20, "big", signed=True).lstrip(b"\0").hex(":").upper()
+        fields["fingerprint"] = sha1(der, usedforsecurity=False).hexdigest()
+        fields["notbefore"] = certificate.not_valid_before_utc.replace(tzinfo=None).isoformat()
+        fields["notafter"] = certificate.not_valid_after_utc.replace(tzinfo=None).isoformat()
         fields["self_signed"] = certificate.subject == certificate.issuer
         key = certificate.public_key()
         if isinstance(key, rsa.RSAPublicKey):

@@ -62,7 +62,8 @@ def decode(buffer: Buffer, at: int, end: int, link: int, view: Integers) -> int:
             return _failed(view, NOTHING, _LINK_SHORT)
         view[V_TARGET_MAC] = be48(buffer, at)
         view[V_SOURCE_MAC] = be48(buffer, at + 6)
-        view[V_MACS] = HAS_SOURCE | HAS_TARGET
+        # The loopback interface shows zeros: there the network layer tells who is who.
+        view[V_MACS] = HAS_SOURCE | HAS_TARGET if view[V_SOURCE_MAC] or view[V_TARGET_MAC] else 0
         ethertype = be16(buffer, at + 12)
         at += 14
     elif link == _SLL:

@@ -1,0 +1,1 @@
+"""What other tools found in the shared captures, beside what we find."""
