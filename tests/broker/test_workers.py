@@ -66,6 +66,21 @@ def test_a_log_that_is_made_later_is_read_from_its_first_line(tmp_path: Path) ->
     follower.close()
 
 
+def test_a_line_that_is_half_written_is_read_whatever_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    path.touch()
+    follower = LogFollower(path)
+    follower.lines()
+    with path.open("ab") as log:
+        log.write(b"x" * 500_000)
+        log.flush()
+        assert list(follower.lines()) == []
+        log.write(b"y\n")
+        log.flush()
+        assert list(follower.lines()) == [b"x" * 500_000 + b"y"]
+    follower.close()
+
+
 async def test_a_violation_is_told_once_a_second_at_most_and_counted(tmp_path: Path) -> None:
     clock, told = FakeClock(), list[Evidence]()
     path = tmp_path / "server.log"

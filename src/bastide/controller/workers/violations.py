@@ -19,7 +19,7 @@ from bastide.core.error import BastideError
 from bastide.core.evidence import Evidence
 from bastide.core.ids import DeviceId
 from bastide.network.broker.topics import topic_of
-from bastide.network.broker.violations import LoggedViolation, read_line
+from bastide.network.broker.violations import MAX_LINE_BYTES, LoggedViolation, read_line
 from bastide.ports.clock import Clock, Ids
 
 LOG = logging.getLogger("bastide.violations")
@@ -28,8 +28,6 @@ LOOK_SECONDS = 0.1
 # Half of the second within which a violation must be evidence: rules count several, and the first is told by itself.
 TELL_EVERY = timedelta(seconds=0.5)
 FRESH_FOR = timedelta(days=1)
-# A line without its end: more than the server writes, so what follows is not its log.
-MAX_REST = 64 * 1024
 MAX_READ = 1024 * 1024
 # The event that a connection began may come a moment after its first line.
 UNKNOWN_SECONDS = 3.0
@@ -94,7 +92,8 @@ class LogFollower:
         assert self._file is not None
         data = self._rest + self._file.read(MAX_READ)
         *whole, self._rest = data.split(b"\n")
-        if len(self._rest) > MAX_REST:
+        if len(self._rest) > MAX_LINE_BYTES:
+            # More than the server writes in one line, so this is not its log.
             self._rest = b""
         return whole
 

@@ -19,7 +19,9 @@ from bastide.network.broker.topics import DOWN
 
 # The server quotes topics of any length; what is kept of one must stay small.
 MAX_SUBJECT = 200
-MAX_LINE_BYTES = 16 * 1024
+# Client id and topic have up to 65,535 bytes each, and the server's quoting makes up to four of one: a device must not be able to
+# hide what it does behind a line that is too long to be read.
+MAX_LINE_BYTES = 1024 * 1024
 
 
 class Violation(StrEnum):
@@ -43,8 +45,8 @@ class LoggedViolation:
 
 
 _LINE = re.compile(
-    rb'\[\d+\] [0-9/]{10} [0-9:.]{8,18} \[ERR\] \S{1,80} - mid:(\d{1,18}) - "(?:[^"\\]|\\.)*" - '
-    rb'(Publish|Subscription) Violation - (?:User "(?:[^"\\]|\\.)*", )?(?:Subject|Reply) "((?:[^"\\]|\\.)*)"'
+    rb'\[\d+\] [0-9/]{10} [0-9:.]{8,18} \[ERR\] \S{1,80} - mid:(\d{1,18}) - "[^"\\]*(?:\\.[^"\\]*)*" - '
+    rb'(Publish|Subscription) Violation - (?:User "[^"\\]*(?:\\.[^"\\]*)*", )?(?:Subject|Reply) "([^"\\]*(?:\\.[^"\\]*)*)"'
 )
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from bastide.core.ids import DeviceId
-from bastide.network.broker.violations import MAX_SUBJECT, LoggedViolation, Violation, read_line
+from bastide.network.broker.violations import MAX_LINE_BYTES, MAX_SUBJECT, LoggedViolation, Violation, read_line
 
 HEAD = b"[7] 2026/11/23 02:44:22.509383 [ERR] 127.0.0.1:45920 - mid:31 - "
 
@@ -25,7 +25,8 @@ def test_a_forbidden_publish_and_a_forbidden_subscription_are_read_from_the_serv
         # A client id may say anything, but only within its quotes.
         HEAD + rb'"\" - Publish Violation - Subject \"up.d-x.y\"" - authentication error',
         b'mid:31 - "x" - Publish Violation - Subject "y"',
-        HEAD + b'"x" - Publish Violation - Subject "y' + b"z" * 20_000,
+        HEAD + b'"x" - Publish Violation - Subject "y' + b"z" * 20_000,  # its end is missing
+        HEAD + b'"x" - Publish Violation - Subject "' + b"z" * MAX_LINE_BYTES + b'"',
     ],
 )
 def test_any_other_line_tells_of_no_violation(line: bytes) -> None:
@@ -43,6 +44,14 @@ def test_a_long_subject_is_shortened() -> None:
     found = read_line(HEAD + b'"x" - Publish Violation - Subject "' + b"y" * 5000 + b'"')
     assert found is not None
     assert len(found.subject) == MAX_SUBJECT
+
+
+@pytest.mark.parametrize("client_id", [b"c" * 65_535, rb"\x01" * 65_535, rb"\"" * 65_535])
+@pytest.mark.parametrize("topic", [b"up.d-x.telemetry", b"up.d-x." + rb"\x01" * 65_000])
+def test_no_client_id_and_no_topic_is_long_enough_to_hide_a_violation(client_id: bytes, topic: bytes) -> None:
+    found = read_line(HEAD + b'"' + client_id + b'" - Publish Violation - Subject "' + topic + b'"')
+    assert found is not None
+    assert (found.client, found.subject[:7]) == (31, "up.d-x.")
 
 
 OWN = DeviceId("d-" + "a" * 20)
