@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from bastide.adapters.namespaces.namespace import Namespace
+from bastide.network.profile.mud.words import Side
 from bastide.network.segmentation.proof.interpret import Packet
 from bastide.network.segmentation.proof.probes import DEVICE, GATEWAY, Probe
 
@@ -198,7 +199,7 @@ class Exchange:
         return self._indexes[where.name]
 
     def _sender(self, packet: Packet) -> Namespace:
-        return self._device if packet.source in DEVICE.addresses else self._peers
+        return self._device if packet.side is Side.FROM_DEVICE else self._peers
 
     def _receiver(self, packet: Packet) -> Namespace:
         if packet.destination in DEVICE.addresses:

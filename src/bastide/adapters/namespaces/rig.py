@@ -73,6 +73,8 @@ class Rig:
     def _namespace(self, name: str) -> Namespace:
         made = Namespace(name)
         self._open.append(made)
+        # Nobody else can hold these addresses: do not wait a second to find that out.
+        made.command(["sysctl", "-q", "-w", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0"])
         return made
 
     def _join(self) -> None:

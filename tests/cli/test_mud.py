@@ -1,0 +1,69 @@
+"""``bastide profile check`` and ``compile``: what they print and how they end."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bastide.cli import run
+from tests.domain.network.mud.files import cloud, encoded, lamp
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "lamp.json"
+    path.write_bytes(encoded(lamp(from4=[cloud()])))
+    return path
+
+
+def test_an_accepted_file_ends_with_0(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["profile", "check", str(file), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["accepted"] is True
+    assert found["from-device"]["entries"] == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"{}", b"\xff", b'{"a": 1, "a": 2}'])
+def test_a_refused_file_ends_with_2_and_one_sentence(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.json"
+    path.write_bytes(content)
+    assert run(["profile", "check", str(path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("bastide: ")
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_a_missing_file_ends_with_2() -> None:
+    assert run(["profile", "check", "/nowhere/lamp.json"]) == 2
+
+
+def test_a_compiled_profile_holds_what_was_given(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["profile", "compile", str(file), "--device-ip", "10.0.0.5", "--device-ip", "fd00::5"]
+    given = ["--device-mac", "02-00-00-00-00-05", "--dns", "cloud.lamps.example=198.51.100.7"]
+    assert run([*command, *given, "--controller", "urn:ietf:params:mud:dns=10.0.0.1", "--format", "nft"]) == 0
+    text = capsys.readouterr().out
+    for one in ("10.0.0.5 : jump", "fd00::5 : jump", "02:00:00:00:00:05", "198.51.100.7", "elements = { 10.0.0.1 }"):
+        assert one in text
+    assert run([*command, "--format", "json"]) == 0
+    assert "nftables" in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--device-ip", "10.0.0.300"],
+        ["--device-ip", "224.0.0.1"],
+        ["--device-ip", "10.0.0.5", "--device-mac", "02:00"],
+        ["--device-ip", "10.0.0.5", "--dns", "cloud.lamps.example"],
+        ["--device-ip", "10.0.0.5", "--dns", "bad name=10.0.0.1"],
+        ["--device-ip", "10.0.0.5", "--format", "iptables"],
+        ["--device-ip", "10.0.0.5", "--local-network", "10.0.0.1/8"],
+        [],
+    ],
+)
+def test_a_wrong_option_ends_with_2(file: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["profile", "compile", str(file), *options]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

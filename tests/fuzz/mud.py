@@ -1,0 +1,31 @@
+"""MUD files: whatever is accepted can be written, read again, and compiled."""
+
+from ipaddress import ip_address
+
+from bastide.network.profile.mud.read import read
+from bastide.network.profile.mud.write import write
+from bastide.network.segmentation.compile import compile_site
+from bastide.network.segmentation.proof.probes import derive
+from bastide.network.segmentation.ruleset import as_json, as_text
+from bastide.network.segmentation.site import Assignment, Site, SiteDevice
+from tests.domain.network.mud.files import cloud, encoded, lamp
+from tests.fuzz import Target
+
+_DEVICE = SiteDevice("d", (ip_address("10.0.0.5"), ip_address("fd00::5")))
+
+
+def _whole_way(data: bytes) -> object:
+    file = read(data).file
+    if read(write(file)).file != file:
+        raise AssertionError("a written file is read as another one")
+    derive(file)
+    ruleset = compile_site([Assignment(file, (_DEVICE,))], Site()).ruleset
+    return as_text(ruleset), as_json(ruleset)
+
+
+_LOCAL = {"ietf-mud:mud": {"local-networks": [None]}, "ipv6": {"protocol": 58}, "icmp": {"type": 128}}
+TARGETS = [
+    Target(
+        "mud:file", _whole_way, (encoded(lamp(from4=[cloud()], from6=[_LOCAL], to6=[_LOCAL])), b'{"ietf-mud:mud":{}}')
+    )
+]
