@@ -23,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "device", "bastide.cli.device:app", "Find devices, see why each stands as it does, quarantine and release."
     ),
+    Command("inventory", "bastide.cli.inventory:app", "What there is: search, take out, bring in, merge and split."),
     Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
     Command("profile", "bastide.cli.profile:app", "What each kind of device is expected to say and hear."),
     Command("segment", "bastide.cli.segment:app", "Who may talk to whom on the network; proved by real packets."),
