@@ -1,12 +1,14 @@
 """``bastide profile check`` and ``compile``: what they print and how they end."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from bastide.cli import run
 from tests.domain.network.mud.files import cloud, encoded, lamp
+from tests.peers import require
 
 
 @pytest.fixture
@@ -67,3 +69,21 @@ def test_a_compiled_profile_holds_what_was_given(file: Path, capsys: pytest.Capt
 def test_a_wrong_option_ends_with_2(file: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["profile", "compile", str(file), *options]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_signature_by_openssl_is_checked(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """RFC 8520, section 13.1, signs with exactly this command."""
+    openssl = require("openssl")
+    key, certificate, signature = (tmp_path / name for name in ("key.pem", "signer.pem", "lamp.p7s"))
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Lamps", "-days", "2"]
+    usage = ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
+    signing = ["cms", "-sign", "-signer", certificate, "-inkey", key, "-in", file, "-binary", "-outform", "DER"]
+    for command in ([*made, *usage, "-keyout", key, "-out", certificate], [*signing, "-out", signature]):
+        subprocess.run([openssl, *map(str, command)], check=True, capture_output=True)
+    check = ["profile", "check", str(file), "--signature", str(signature), "--anchors", str(certificate), "--json"]
+    assert run(check) == 0
+    assert json.loads(capsys.readouterr().out)["signature"]["state"] == "valid"
+    file.write_bytes(file.read_bytes() + b"\n")
+    assert run(check) == 1
+    assert json.loads(capsys.readouterr().out)["signature"]["state"] == "altered"
+    assert run(check[:5]) == 2

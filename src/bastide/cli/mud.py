@@ -1,5 +1,6 @@
 """``bastide profile compile``: a MUD file and a device's addresses as rules of nftables."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from bastide.cli.output import document, printable
-from bastide.core.error import Refused
+from bastide.core.error import Refused, Unreadable
 from bastide.network.profile.mud.members import Notes
 from bastide.network.profile.mud.names import address, authority, dns_name, mac, uri
 from bastide.network.profile.mud.read import read
+from bastide.network.profile.mud.signature import MAX_SIGNATURE_BYTES, Signature, judge, read_anchors
 from bastide.network.profile.mud.strictjson import MAX_BYTES
 from bastide.network.profile.mud.words import Kind, MUDFile, Network, Peers, Reading, Side
 from bastide.network.segmentation.compile import compile_site
@@ -92,8 +94,27 @@ def _network(text: str) -> Network:
 
 def read_mud(file: Path) -> Reading:
     """A MUD file from the disk; no more of it is read than could be accepted."""
+    return read(_bounded(file, MAX_BYTES))
+
+
+def judged_signature(file: Path, signature: Path | None, anchors: Path | None) -> Signature | None:
+    """What the file's signature is worth now, or None where none was given."""
+    if signature is None:
+        if anchors is not None:
+            raise Refused("--anchors needs --signature: there is nothing to check with them.")
+        return None
+    if anchors is None:
+        raise Refused("--signature needs --anchors: a signature proves nothing without somebody to trust.")
+    try:
+        trusted = read_anchors(_bounded(anchors, MAX_BYTES))
+    except ValueError as error:
+        raise Unreadable(f"{anchors} holds no certificates in PEM.") from error
+    return judge(_bounded(file, MAX_BYTES), _bounded(signature, MAX_SIGNATURE_BYTES), trusted, datetime.now(UTC))
+
+
+def _bounded(file: Path, limit: int) -> bytes:
     with file.open("rb") as opened:
-        return read(opened.read(MAX_BYTES + 1))
+        return opened.read(limit + 1)
 
 
 def described(reading: Reading) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from bastide.cli import JUDGED_BAD
 from bastide.cli.client import connect, segment
-from bastide.cli.mud import compile_profile, described, read_mud
+from bastide.cli.mud import compile_profile, described, judged_signature, read_mud
 from bastide.cli.output import DATA, JSON, document, printable, table
 from bastide.core.error import Unreadable
 from bastide.network.profile.document import MAX_DOCUMENT_BYTES, parse_profile
@@ -67,14 +68,28 @@ def put(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A MUD file (RFC 8520), see docs/profiles.md.")],
+    signature: Annotated[
+        Path | None, typer.Option("--signature", help="Its detached CMS signature (DER, RFC 8520 section 13).")
+    ] = None,
+    anchors: Annotated[
+        Path | None, typer.Option("--anchors", help="Certificates (PEM) of the makers' CAs that you trust.")
+    ] = None,
     json: JSON = False,
-) -> None:
-    """Check a MUD file: what it allows, and which dialects it speaks. A refused one says why, with status 2."""
+) -> int:
+    """Check a MUD file: what it allows, and which dialects it speaks. A refused one says why, with status 2; an
+    accepted one whose signature does not hold ends with status 1."""
     reading = read_mud(file)
     found = described(reading)
+    signed = judged_signature(file, signature, anchors)
+    if signed is not None:
+        ends = signed.ends.isoformat() if signed.ends else None
+        found["signature"] = {
+            "state": signed.state.value, "sentence": signed.sentence, "signer": signed.signer, "ends": ends,
+        }  # fmt: skip
+    status = 0 if signed is None or signed.holds else JUDGED_BAD
     if json:
         document(found)
-        return
+        return status
     typer.echo(printable(f"{file}: accepted. {reading.file.systeminfo or reading.file.url}"))
     for side in Side:
         typer.echo(f"  {found[side.value]['entries']} entries {side.value} in {found[side.value]['lists']} lists")
@@ -83,6 +98,9 @@ def check(
     for note in reading.notes:
         times = f" ({note.count} times)" if note.count > 1 else ""
         typer.echo(printable(f"  note {note.code}: {note.sentence}{times}"))
+    if signed is not None:
+        typer.echo(printable(f"  signature {signed.state.value}: {signed.sentence}"))
+    return status
 
 
 def _read(file: Path) -> str:
