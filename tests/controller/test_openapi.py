@@ -53,6 +53,9 @@ NEEDS_MORE_THAN_A_SCHEMA = {
     "POST /api/v1/waivers",
     "POST /api/v1/waivers/{waiver}/end",
     "POST /api/v1/claims/{claim}/revocation",
+    "POST /api/v1/inventory/import",
+    "POST /api/v1/inventory/{device}/merge",
+    "POST /api/v1/inventory/{device}/split",
 }
 
 

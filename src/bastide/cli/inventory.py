@@ -1,6 +1,7 @@
 """``bastide inventory``: search, take out and bring in, merge and split."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +29,7 @@ def search(
 ) -> None:
     """Find devices as you type: bastide inventory search philips firmware:1.9 conflict:"""
     with connect(data) as api:
-        found = list(api.pages("/inventory", most=most, query=" ".join(query or [])))
+        found = list(api.pages("/inventory", most=most, query=shlex.join(query or [])))
     if json:
         document(found)
         return

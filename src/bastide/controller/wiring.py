@@ -44,6 +44,7 @@ from bastide.controller.steady import steady
 from bastide.controller.workers.governor import Governor
 from bastide.controller.workers.housekeeper import Housekeeper
 from bastide.controller.workers.issuances import Issuances
+from bastide.controller.workers.silence import Silence
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
 from bastide.core.plan import CredentialState
 from bastide.device.identity.certificate import fingerprint
@@ -181,6 +182,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         renewals["nats"] = broker.certificate_renewed
     leaves.renewed = lambda purpose: renewals.get(purpose, lambda: None)()
     workers.start("governor", governor.run)
+    workers.start("silence", Silence(governing).run)
     workers.start("leaves", leaves.run)
     keep = timedelta(days=config.evidence_days)
     workers.start("housekeeper", Housekeeper(SQLHousekeeping(house.database), house.clock, keep).run)
