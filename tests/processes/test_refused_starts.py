@@ -7,16 +7,18 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.peers import require_root
 from tests.processes.bastide import COMMAND, Bastide, environment, until
 from tests.processes.disk import fill, small_disk
 
 
-def refused(data: Path, **ports: int) -> str:
+def refused(data: Path, *options: str, **ports: int) -> str:
     """The sentence that `bastide up` refuses with."""
     bastide = Bastide(data)
     ended = subprocess.run(
-        [COMMAND, "up"],
+        [COMMAND, "up", *options],
         env=environment(data, bastide.ports | ports),
         capture_output=True,
         text=True,
@@ -93,6 +95,39 @@ def test_an_unknown_setting_is_named(home: Path) -> None:
     made(data)
     (data / "bastide.toml").write_text("consol_port = 1\n")
     assert "consol_port" in refused(data)
+
+
+def test_settings_may_be_written_before_the_first_start(home: Path) -> None:
+    data = home / "data"
+    data.mkdir(mode=0o700)
+    (data / "bastide.toml").write_text('host = "no-such-host.invalid"\n')
+    assert "--host" in refused(data)
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.7"])
+def test_an_address_that_is_none_of_this_machines_is_named(home: Path, host: str) -> None:
+    sentence = refused(home / "data", "--host", host)
+    assert host in sentence
+    assert "--host" in sentence
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(home: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, and not listening: whoever connects is refused
+        port = nobody.getsockname()[1]
+        sentence = refused(home / "data", "--database-url", f"postgresql+psycopg://ada:geheim@127.0.0.1:{port}/bastide")
+    assert f"127.0.0.1:{port}/bastide does not work" in sentence
+    assert "refused" in sentence
+    assert "geheim" not in sentence
+
+
+@pytest.mark.parametrize(
+    "address", ["mysql://ada:geheim@localhost/bastide", "postgresql://localhost/bastide", "rubbish"]
+)
+def test_a_database_of_another_kind_is_refused_with_the_form_that_is_meant(home: Path, address: str) -> None:
+    sentence = refused(home / "data", "--database-url", address)
+    assert "postgresql+psycopg://USER@HOST/NAME" in sentence
+    assert "geheim" not in sentence
 
 
 def test_a_full_disk_is_said_and_nothing_half_made_is_left_to_trip_over(home: Path) -> None:

@@ -1,6 +1,7 @@
 """``bastide up``: signer, controller, broker and ingest as one process group, with nothing to install or configure."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import shutil
@@ -37,6 +38,12 @@ class PortInUse(BastideError):
     """Another program listens where Bastide should."""
 
     code = "up:port"
+
+
+class NoSuchAddress(BastideError):
+    """The address to listen on is none of this machine's."""
+
+    code = "up:host"
 
 
 class BadSetting(BastideError):
@@ -144,7 +151,15 @@ def wait_for_port(host: str, name: str, port: int) -> None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((host, port))
                 return
+        except socket.gaierror as error:
+            raise NoSuchAddress(
+                f"Cannot listen on {host}: {error.strerror}. Name an address of this machine with --host or BASTIDE_HOST."
+            ) from error
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise NoSuchAddress(
+                    f"Cannot listen on {host}: this machine has no such address. Name another with --host or BASTIDE_HOST."
+                ) from error
             if time.monotonic() > patience:
                 option = name.replace("_", "-")
                 raise PortInUse(

@@ -147,7 +147,8 @@ def _check(directory: DataDirectory) -> None:
         )
     marker = directory.path / MARKER
     if not marker.exists():
-        if any(directory.path.iterdir()):
+        # Settings may be written before the first start.
+        if any(entry != directory.settings for entry in directory.path.iterdir()):
             raise UnusableDirectory(
                 f"The directory {directory.path} holds other things and was not made by Bastide. "
                 "Name an empty or new one with --data.",

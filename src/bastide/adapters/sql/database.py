@@ -19,11 +19,11 @@ from datetime import datetime
 from typing import Any, TypeVar, overload
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
 from bastide.core.audit import Personal, Record, Recorded
-from bastide.core.error import Conflict, Unavailable
+from bastide.core.error import Conflict, Refused, Unavailable
 from bastide.core.ids import RecordId
 
 T = TypeVar("T")
@@ -35,6 +35,8 @@ Listener = Callable[[Sequence[Record]], None]
 GROUP_UNITS = 512
 READERS = 4
 BUSY_TIMEOUT_MS = 10_000
+DRIVER = "postgresql+psycopg"
+ADDRESSES = f"Write {DRIVER}://USER@HOST/NAME, or leave it out for SQLite in the data directory."
 
 
 RecordParts = tuple[RecordId, str, str, str | Personal, datetime, Mapping[str, Recorded]]
@@ -232,9 +234,14 @@ def _named(act: str, error: Exception) -> Exception:
 
 
 def _engine(url: str, *, begin: str, size: int) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise Refused(f"The database's address cannot be read. {ADDRESSES}") from error
+    if parsed.drivername == DRIVER:
         return create_engine(parsed, pool_size=size, max_overflow=0, pool_pre_ping=True)
+    if parsed.get_backend_name() != "sqlite":
+        raise Refused(f"Bastide does not keep its state in {parsed.drivername}. {ADDRESSES}")
     engine = create_engine(
         parsed,
         poolclass=QueuePool,

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
 
-from bastide.core.error import BastideError
+from bastide.core.error import BastideError, Unavailable
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -38,8 +39,21 @@ def script() -> "ScriptDirectory":
 def migrate(engine: Engine, target: str = "head") -> tuple[str | None, str | None]:
     """Upgrades the schema to ``target`` in one transaction; gives the revisions before and after.
 
-    A database whose revision this release does not know is ``NewerDatabase``, and is not touched.
+    A database whose revision this release does not know is ``NewerDatabase``, and is not touched; one that does not answer is
+    ``Unavailable``.
     """
+    try:
+        return _migrate(engine, target)
+    except DBAPIError as error:
+        # A driver's message may have several lines; the address is told without its password.
+        cause = " ".join(str(error.orig).split())
+        raise Unavailable(
+            f"The database {engine.url.render_as_string(hide_password=True)} does not work: {cause} "
+            "Start it, or name another with --database-url or BASTIDE_DATABASE_URL."
+        ) from error
+
+
+def _migrate(engine: Engine, target: str) -> tuple[str | None, str | None]:
     before = _revision(engine)
     if before is not None and before not in revisions():
         raise NewerDatabase(
