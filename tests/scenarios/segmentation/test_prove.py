@@ -16,15 +16,16 @@ from bastide.adapters.nftables import NFT
 from bastide.cli import run
 from bastide.flows.prove_segmentation import Proof, prove
 from bastide.network.profile.mud.read import read
-from bastide.network.profile.mud.words import TCP, MUDFile, Side
+from bastide.network.profile.mud.words import TCP, UDP, MUDFile, Side
 from bastide.network.profile.mud.write import write
-from bastide.network.segmentation.compile import compile_site
+from bastide.network.segmentation.compile import LOG_GROUP, compile_site
 from bastide.network.segmentation.proof.interpret import Packet
 from bastide.network.segmentation.proof.probes import DEVICE, Probe, derive
 from bastide.network.segmentation.ruleset import as_json, as_text
 from bastide.network.segmentation.site import Assignment
 from tests.domain.network.segmentation.test_compile import learned_lamp
 from tests.peers import require, require_root, shared_data
+from tests.scenarios.segmentation.nflog import listening, read_log
 
 FEW = ["augustdoorbellcamMud.json", "hpprinterMud.json", "samsungsmartcamMud.json"]
 
@@ -133,6 +134,27 @@ def test_hardware_with_an_address_that_is_not_its_own_is_stopped() -> None:
         assert nft.dropped("bastide") > 0
     finally:
         rig.close()
+
+
+def test_what_is_denied_is_logged_with_the_side_and_the_profile_and_the_devices_address() -> None:
+    trial = derive(learned_lamp())
+    rules = as_text(compile_site([Assignment(learned_lamp(), (DEVICE,))], trial.site).ruleset)
+    denied = [one for one in trial.probes if not one.allowed and one.packet.protocol == UDP]
+    few = [one for one in denied if one.packet.source == DEVICE.addresses[0]][:5]
+    few += [one for one in denied if one.packet.destination == DEVICE.addresses[0]][:5]
+    rig = Rig(trial.probes)
+    try:
+        NFT(rig.command).load(rules)
+        with listening(rig.gateway, LOG_GROUP) as log:
+            assert asyncio.run(rig.send(few)) == frozenset()
+            logged = read_log(log, len(few))
+    finally:
+        rig.close()
+    wanted = {
+        (f"bastide {one.packet.side.value} lamps.example/lamp.json", one.packet.source, one.packet.destination)
+        for one in few
+    }
+    assert logged == wanted
 
 
 def test_the_command_prints_the_proof_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

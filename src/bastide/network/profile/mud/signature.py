@@ -114,7 +114,10 @@ def _read(signature: bytes) -> tuple[Any, list[x509.Certificate]]:
     held = signed["certificates"]
     if held.native is None or len(held) > _MAX_CERTIFICATES:
         raise _Judged(SignatureState.UNREADABLE, f"The signature must carry 1 to {_MAX_CERTIFICATES} certificates.")
-    found = [x509.load_der_x509_certificate(one.chosen.dump()) for one in held if one.name == "certificate"]
+    carried = [one.chosen for one in held if one.name == "certificate"]
+    if any(one["tbs_certificate"]["serial_number"].native <= 0 for one in carried):
+        raise _Judged(SignatureState.UNREADABLE, "A certificate's serial number is not positive (RFC 5280).")
+    found = [x509.load_der_x509_certificate(one.dump()) for one in carried]
     return signed["signer_infos"][0], found
 
 
