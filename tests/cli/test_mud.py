@@ -87,3 +87,11 @@ def test_a_signature_by_openssl_is_checked(file: Path, tmp_path: Path, capsys: p
     assert run(check) == 1
     assert json.loads(capsys.readouterr().out)["signature"]["state"] == "altered"
     assert run(check[:5]) == 2
+
+
+def test_a_proof_without_root_says_what_it_needs(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert run(["segment", "prove", "--profile", str(file)]) == 2
+    assert "as root" in capsys.readouterr().err

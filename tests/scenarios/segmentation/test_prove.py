@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from bastide.network.segmentation.proof.interpret import Packet
 from bastide.network.segmentation.proof.probes import DEVICE, Probe, derive
 from bastide.network.segmentation.ruleset import as_json, as_text
 from bastide.network.segmentation.site import Assignment
+from tests.domain.network.mud.files import encoded, lamp
 from tests.domain.network.segmentation.test_compile import learned_lamp
 from tests.peers import require, require_root, shared_data
 from tests.scenarios.segmentation.nflog import listening, read_log
@@ -54,6 +56,58 @@ def holds(proof: Proof) -> None:
 
 def test_every_probe_of_a_small_profile_agrees() -> None:
     holds(tried(learned_lamp()))
+
+
+def every_match() -> MUDFile:
+    """A profile with each kind of match and action, most of which the learned files do not have."""
+    mud, udp = "ietf-mud:mud", {"protocol": 17}
+    lists: dict[str, list[dict[str, Any]]] = {
+        "from4": [
+            {
+                mud: {"same-manufacturer": [None]},
+                "ipv4": udp,
+                "udp": {"destination-port": {"operator": "neq", "port": 9}},
+            },
+            {mud: {"my-controller": [None]}, "ipv4": {"protocol": 6}},
+            {
+                mud: {"model": "https://lamps.example/hub.json"},
+                "tcp": {"destination-port": {"operator": "gte", "port": 9000}},
+            },
+            {
+                "ipv4": {"protocol": 17, "destination-ipv4-network": "203.0.113.0/29"},
+                "udp": {"source-port": {"port": 5000}},
+            },
+            {"ipv4": {"protocol": 6, "destination-ipv4-network": "203.0.113.0/24"}, "tcp": {}},
+            {"ipv4": {"protocol": 17, "destination-ipv4-network": "203.0.113.0/24"}},
+            {"ipv4": {"protocol": 47, "destination-ipv4-network": "192.0.2.9/32"}},
+        ],
+        "from6": [
+            {mud: {"manufacturer": "hubs.example"}, "ipv6": {"protocol": 6}},
+            {"ipv6": {"protocol": 58, "destination-ipv6-network": "2001:db8:9::/48"}, "icmp": {"type": 128}},
+            {"ipv6": {"protocol": 0, "destination-ipv6-network": "ff02::16/128"}},
+        ],
+        "to4": [
+            {mud: {"controller": "https://c.example/x"}, "udp": {"destination-port": {"operator": "lte", "port": 1023}}}
+        ],
+        "to6": [
+            {mud: {"local-networks": [None]}, "tcp": {"destination-port": {"lower-port": 8000, "upper-port": 8002}}}
+        ],
+    }
+    document = lamp(**lists)
+    document["ietf-access-control-list:acls"]["acl"][2]["type"] = "mixed-eth-ipv4-ipv6-acl-type"
+    entries = document["ietf-access-control-list:acls"]["acl"][0]["aces"]["ace"]
+    entries[4]["actions"]["forwarding"] = "reject"
+    entries[5]["actions"]["forwarding"] = "drop"
+    return read(encoded(document)).file
+
+
+def test_every_kind_of_match_and_action_agrees() -> None:
+    proof = tried(every_match())
+    holds(proof)
+    tried_entries = {one.because for one in proof.trial.probes if one.allowed}
+    wanted = {"from4-0", "from4-1", "from4-2", "from4-3", "from4-6", "from6-0", "from6-1", "to4-0", "to6-0"}
+    assert {f"entry {one}" for one in wanted} <= tried_entries
+    assert {"entry from4-4", "entry from4-5"} <= {one.because for one in proof.trial.probes if not one.allowed}
 
 
 @pytest.mark.parametrize("name", FEW)

@@ -102,6 +102,9 @@ class Exchange:
                 if packet.protocol == _ICMP:
                     head = head[:2] + struct.pack("!H", _checksum(head + content)) + head[4:]
                 content = head + content
+            else:
+                # Nothing that connection tracking could take for a broken header (GRE: version 0).
+                content = bytes(16) + content
             self._to(sender, content, (target[0], 0, *target[2:]))
 
     @staticmethod

@@ -23,11 +23,11 @@ class NFT:
         self._run(["nft", "-c", "-f", "-"], ruleset)
 
     def dropped(self, table: str) -> int:
-        """How many packets the table's rules dropped."""
+        """How many packets the table's rules dropped or rejected."""
         found: dict[str, Any] = json.loads(self._run(["nft", "-j", "list", "table", "inet", table], ""))
         total = 0
         for one in found["nftables"]:
             expressions = one.get("rule", {}).get("expr", [])
-            if any("drop" in expression for expression in expressions):
+            if any("drop" in expression or "reject" in expression for expression in expressions):
                 total += sum(expression["counter"]["packets"] for expression in expressions if "counter" in expression)
         return total

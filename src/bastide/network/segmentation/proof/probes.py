@@ -35,6 +35,12 @@ OUTSIDERS = (ip_address("198.51.100.99"), ip_address("2001:db8:ffff::99"))
 LOCALS = (ip_address("192.168.77.7"), ip_address("fd00:77::7"))
 _TELNET = 23
 _EPHEMERAL = 20_000
+_UNSENDABLE = {
+    4: {0, 33, 58, 132, 136, 255},
+    6: {0, 1, 33, 43, 44, 50, 51, 59, 60, 132, 135, 136, 255},
+}
+"""Extension headers, which the kernel makes itself; the other version's ICMP; and DCCP, SCTP and UDP-Lite, whose headers
+connection tracking checks: no probe here makes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,15 +244,14 @@ def _sendable(packet: Packet) -> bool:
     group = packet.destination.is_multicast or str(packet.destination) == "255.255.255.255"
     if group and (packet.protocol == TCP or packet.side is Side.TO_DEVICE):
         return False
-    # The kernel makes these headers itself; a probe cannot carry them as a protocol.
-    return packet.protocol not in (0, 43, 44, 60) or packet.source.version == 4
+    return packet.protocol not in _UNSENDABLE[packet.source.version]
 
 
 def _why_not(entry: Entry, of: ListType) -> str:
     if of is ListType.ETHERNET:
         return "a link-layer entry; nothing of it crosses a router"
-    if entry.protocol in (0, 44):
-        return "an extension header, which is no packet of its own"
+    if entry.protocol in _UNSENDABLE[entry.version or 4]:
+        return f"no probe is made for protocol {entry.protocol}"
     if any(one == Peers(Kind.CONTROLLER, GATEWAY_CONTROLLER) for one in entry.peers):
         return "what the gateway itself sends is not judged by it"
     return "no address that a peer could have holds all its matches"
