@@ -98,3 +98,14 @@ async def test_a_device_that_falls_silent_is_evidence_once(house: House) -> None
     with_ = house.deps.governing
     assert id in await note_vanished(timedelta(seconds=0), "system:test", with_)
     assert id not in await note_vanished(timedelta(seconds=0), "system:test", with_)
+
+
+async def test_an_export_that_is_brought_in_again_states_nothing_new(house: House) -> None:
+    from bastide.operations.inventory.sheet import csv_lines
+
+    async with await house.as_a(Role.OPERATOR) as client:
+        await _seen(client, CAMERA | {"says": {"model": ["C-1"], "firmware": ["1.0"]}}, WIRED)
+        rows = [one["row"] for one in (await client.get("/inventory")).json()["items"]]
+        sheet = {"source": "export", "text": "".join(csv_lines(rows))}
+        told = (await client.post("/inventory/import", json=sheet)).json()
+    assert (told["new"], told["changed"], told["same"]) == ([], [], len(rows))

@@ -17,7 +17,7 @@ from bastide.core.standing import Stage, Standing
 from bastide.flows.describe_kinds import MAIN_SITE, ensure_class
 from bastide.flows.govern_device import TRIES, Governing, govern_device
 from bastide.flows.take_scan import FRESH_FOR, UNIDENTIFIED
-from bastide.operations.inventory.attributes import MOST, PERSON, described
+from bastide.operations.inventory.attributes import MOST, PERSON, best, described
 from bastide.operations.inventory.sheet import Entry
 from bastide.operations.inventory.sighting import mac_key, own_id
 from bastide.ports.platform.stores import DeviceFilter
@@ -260,9 +260,10 @@ async def _keys(device: Device, with_: Governing) -> tuple[str, ...]:
 
 
 def _with(known: Device, facts: Mapping[str, str], columns: Mapping[str, str], source: str, at: datetime) -> Device:
-    """The device as stated. A statement that says what is already stated keeps its time, so that nothing changes."""
-    said = {each.name: each.value for each in known.attributes if each.source.startswith(PERSON)}
-    fresh = {name: value for name, value in facts.items() if said.get(name, "") != value}
+    """The device as stated. What is shown of it already is no statement: an export that is brought in again changes nothing."""
+    shown = {name: one.value for name in facts if (one := best(known.attributes, name, at))}
+    own = {each.name for each in known.attributes if each.source.startswith(PERSON)}
+    fresh = {name: value for name, value in facts.items() if (shown.get(name) != value if value else name in own)}
     return replace(
         known,
         name=columns.get("name", known.name)[:200],

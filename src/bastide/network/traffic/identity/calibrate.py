@@ -13,9 +13,8 @@ from bastide.network.traffic.identity.match import Array
 
 Judged = tuple[str, Array, Array, tuple[str, ...]]
 
-CEILING = 0.25
-"""The cut-off is never higher unless the known would be lost: a quarter's doubt is enough to say *unknown*. Two models of one
-maker that differ in a word leave about that much."""
+CUT_OFF = 0.25
+"""A quarter's doubt is enough to say *unknown*: two models of one maker that differ in a word leave about that much."""
 
 UNTRIED = 0.5
 """The cut-off of a base too small to be tried on parts of itself."""
@@ -30,22 +29,11 @@ MAX_POINTS = 12
 
 
 def cut_off_of(judged: Sequence[Judged]) -> float:
-    """One number for the whole base: the most lenient one at which the fewest held-out answers are wrong.
-
-    A known device that is called unknown and an unknown one that is called a type count alike. It is a quarter at most, and more
-    only where that would lose more than 5 % of the known.
-    """
+    """One number for the whole base: a quarter, more only where that would lose more than 5 % of the known."""
     if not judged:
         return UNTRIED
-    known = np.array([max(1.0 - float(probabilities.sum()), 0.0) for _, probabilities, _, _ in judged])
-    strange = np.array([max(1.0 - float(probabilities.sum()), 0.0) for _, _, probabilities, _ in judged])
-    least = min(float(np.quantile(known, 1 - KNOWN_LOST)) + 1e-6, 0.99)
-    if least >= CEILING:
-        return least
-    steps = np.linspace(least, CEILING, 41)
-    wrong = np.array([float((known > cut).mean() + (strange <= cut).mean()) for cut in steps])
-    best = steps[wrong <= wrong.min() + 1e-9]
-    return round(float(best[-1]), 6)
+    known = [max(1.0 - float(probabilities.sum()), 0.0) for _, probabilities, _, _ in judged]
+    return round(min(max(CUT_OFF, float(np.quantile(known, 1 - KNOWN_LOST)) + 1e-6), 0.99), 6)
 
 
 def calibration_of(judged: Sequence[Judged]) -> tuple[tuple[float, float], ...]:
