@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bastide.core.error import Unavailable
@@ -67,6 +68,14 @@ class Namespace:
         if ended.returncode:
             raise NamespacesUnavailable(f"{' '.join(arguments[:6])} failed: {ended.stderr.strip()[:400]}")
         return ended.stdout
+
+    def set(self, name: str, value: int) -> None:
+        """A network setting of the kernel (``net.ipv4.ip_forward``); /proc/sys/net is that of the thread that asks."""
+        path = Path("/proc/sys") / name.replace(".", "/")
+        try:
+            self.run(lambda: path.write_text(f"{value}\n"))
+        except OSError as error:
+            raise NamespacesUnavailable(f"The setting {name} cannot be made: {error.strerror}.") from error
 
     def close(self) -> None:
         self._tasks.put(None)

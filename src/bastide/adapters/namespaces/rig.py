@@ -20,12 +20,12 @@ from bastide.network.segmentation.proof.probes import DEVICE, GATEWAY, Probe
 
 _LINK = (("10.253.0.1", "10.253.0.2", 30), ("fd00:253::1", "fd00:253::2", 64))
 _PREFIX = (24, 64)
-_GATEWAY_SETTINGS = (
-    "net.ipv4.ip_forward=1",
-    "net.ipv6.conf.all.forwarding=1",
-    "net.ipv4.conf.all.rp_filter=0",
-    "net.ipv4.conf.default.rp_filter=0",
-)
+_GATEWAY_SETTINGS = {
+    "net.ipv4.ip_forward": 1,
+    "net.ipv6.conf.all.forwarding": 1,
+    "net.ipv4.conf.all.rp_filter": 0,
+    "net.ipv4.conf.default.rp_filter": 0,
+}
 _FLUSH = struct.pack("=IHHIIBBH", 20, (1 << 8) | 2, 1 | 4, 1, 0, 0, 0, 0)
 """ctnetlink: IPCTNL_MSG_CT_DELETE without a tuple, which is all of them; request and acknowledge."""
 
@@ -74,7 +74,8 @@ class Rig:
         made = Namespace(name)
         self._open.append(made)
         # Nobody else can hold these addresses: do not wait a second to find that out.
-        made.command(["sysctl", "-q", "-w", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0"])
+        for one in ("all", "default"):
+            made.set(f"net.ipv6.conf.{one}.accept_dad", 0)
         return made
 
     def _join(self) -> None:
@@ -83,7 +84,8 @@ class Rig:
             self.gateway.command(["ip", "link", "set", "up0", "netns", str(other.tid)])
             other.command(["ip", "link", "set", "up0", "name", outer])
         self.device.command(["ip", "link", "set", "eth0", "address", DEVICE.mac])
-        self.gateway.command(["sysctl", "-q", "-w", *_GATEWAY_SETTINGS])
+        for name, value in _GATEWAY_SETTINGS.items():
+            self.gateway.set(name, value)
 
     def _address(self, probes: Iterable[Probe]) -> None:
         device, gateway, peers = [], [], []
