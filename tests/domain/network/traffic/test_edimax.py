@@ -7,7 +7,10 @@ from bastide.network.traffic.dissect import Context, Malformed, dissect
 from bastide.network.traffic.kernel.recognise import recognise_udp
 from bastide.network.traffic.words import Protocol
 
-PLAIN = b'<param>\n<code value="1010" />\n<model value="SP-1101W" />\n<id value="74DA384A7649" />\n<devfwver value="1.09" />\n</param>'
+PLAIN = (
+    b'<param>\n<code value="1010" />\n<model value="SP-1101W" />\n<id value="74DA384A7649" />\n'
+    b'<devfwver value="1.09" />\n</param>'
+)
 TO_CLOUD = Context("udp", 58294, 8765, False)
 
 
