@@ -41,7 +41,7 @@ from bastide.testing.signer import MemorySigner
 from bastide.wire.nkeys import Kind, encode_public
 
 PEM = serialization.Encoding.PEM
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 30.0
 
 
 def nats_server() -> str:
