@@ -3,13 +3,12 @@
 from collections import Counter
 
 from tests.peers import shared_data
-from tests.truth.suricata import NEVER_KEPT, compare_all
+from tests.truth.suricata import compare_all
 
 DIFFERS = {
     "modbus.id": "suricata's own running number",
     "dnp3.application.complete": "a response over several transport fragments: we read the first",
     "mqtt.disconnect.reason_code": "two sessions of a test end differently, and the best message is of the other",
-    "quic.extensions[].name": "a hello over several packets, put together by suricata only",
     "quic.extensions[].name": "the server's hello, whose packets cannot be opened with the client's keys alone",
     "quic.extensions[].values[]": "a hello over several packets, put together by suricata only",
 }
