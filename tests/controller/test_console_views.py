@@ -28,6 +28,12 @@ def recorded(kind: str, ago: timedelta, **body: str | int) -> Record:
     return Record(RecordId(f"r-{kind}-{ago}"), kind, "device:d-one", "system:governor", NOW - ago, body)
 
 
+def test_a_count_is_never_shown_with_halves() -> None:
+    chart = line([(NOW - HOUR, 0.0), (NOW, 1.0)], NOW - HOUR, NOW, steps=True, floor_at=0.0)
+    assert chart is not None
+    assert [row.label for row in chart.rows] == ["0", "1"]
+
+
 @given(st.dictionaries(st.sampled_from(Standing), st.integers(0, 1_000_000)))
 def test_every_standing_that_occurs_is_seen_in_the_bar_and_the_bar_is_never_wider_than_itself(
     counts: dict[Standing, int],

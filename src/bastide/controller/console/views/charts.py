@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from math import floor, isfinite, log10
+from math import ceil, floor, isfinite, log10
 
 from bastide.core.decision import Decision
 from bastide.core.standing import Standing
@@ -119,6 +119,9 @@ def line(
         return None
     values = [value for _, value in kept]
     bottom, top, step = _scale(min(values) if floor_at is None else min(floor_at, *values), max(values))
+    if steps and step < 1 and all(value.is_integer() for value in values):
+        # A count: there is no half of a device.
+        bottom, top, step = floor(bottom), ceil(top), 1.0
     span = max((until - since).total_seconds(), 1.0)
 
     def x(at: datetime) -> float:
