@@ -155,8 +155,11 @@ async def test_break_glass_ends_by_itself(house: House) -> None:
     await house.observe("broker.publish.denied", count=3)
     glass = await break_glass(LAMP, Standing.TRUSTED, "fire", timedelta(hours=1), "person:a", house.loop, house.ids)
     assert glass.decision.standing is Standing.TRUSTED
+    assert glass.decision.on_break_glass
     house.clock.advance(timedelta(hours=1))
-    assert (await govern_device(LAMP, house.loop)).decision.standing is Standing.QUARANTINED
+    ended = (await govern_device(LAMP, house.loop)).decision
+    assert ended.standing is Standing.QUARANTINED
+    assert not ended.on_break_glass
     assert "operator:device:break-glass" in await house.kinds()
 
 

@@ -1,6 +1,7 @@
 """``python -m bastide.controller``: the API, the console, the device endpoints and the workers."""
 
 import logging
+import os
 import sys
 
 import uvloop
@@ -11,6 +12,7 @@ from bastide.core.error import BastideError
 
 
 def main() -> int:
+    os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     for chatty in ("httpx", "alembic", "nats"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

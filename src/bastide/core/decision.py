@@ -95,6 +95,11 @@ class Decision:
     def changed(self) -> bool:
         return self.standing is not self.previous
 
+    @property
+    def on_break_glass(self) -> bool:
+        """True where a person set rules aside that hold: without that act the standing would be lower."""
+        return any(one.waived_by is None and one.cap.rank < self.standing.rank for one in self.held)
+
     def applied_to(self, device: Device, generation: int) -> Device:
         """The device with this decision's standing and times, and the generation of the plan that carries it out."""
         return replace(

@@ -108,9 +108,14 @@ async def watch(stores: Stores, ledger: Ledger, reader: Reader, now: datetime) -
         if device is not None and device.id not in about:
             about.add(device.id)
             needs.append(await _need(stores, reader, device, findings))
-    needs.sort(key=_order)
     history = await stores.decisions.history(None, now - DAY, DECISIONS)
     decisions = [each for each in history if await reader.sees(each.device)]
+    for id in _on_break_glass(decisions):
+        device = await reader.device(id)
+        if device is not None and device.id not in about:
+            about.add(device.id)
+            needs.append(await _need(stores, reader, device, findings))
+    needs.sort(key=_order)
     enforced = await reader.visible(await ledger.recent(ENFORCED, "enforcement:plan"))
     newest = await reader.visible(await ledger.recent(20))
     young = list(dict.fromkeys(each.device for each in decisions if each.previous in _BEFORE_SERVICE))[:YOUNG]
@@ -177,6 +182,17 @@ def open_work(
     return points[::-1]
 
 
+def _on_break_glass(decisions: Sequence[Decision]) -> list[DeviceId]:
+    """The devices that run with more than the rules allow, by a person's act. It ends within a day, so a day's decisions tell.
+
+    ``decisions`` newest first: only the newest on each device holds.
+    """
+    newest: dict[DeviceId, Decision] = {}
+    for each in decisions:
+        newest.setdefault(each.device, each)
+    return [id for id, decision in newest.items() if decision.on_break_glass]
+
+
 def _open(standing: Standing) -> int:
     return int(standing in _CONSEQUENCE)
 
@@ -208,13 +224,14 @@ async def _need(stores: Stores, reader: Reader, device: Device, findings: Sequen
     own = tuple(finding for finding in findings if finding.subject.id == device.id)
     because = await reader.text(decision.because) if decision else ""
     since = decision.at if decision else device.created_at
-    if device.standing is Standing.TRUSTED and own:
+    glass = decision is not None and decision.on_break_glass
+    if device.standing is Standing.TRUSTED and own and not glass:
         because, since = own[0].title, own[0].found_at
     return Need(
         device=device,
         because=because or "Nobody has decided on it yet.",
         since=since,
-        act=_RECOMMENDED.get(device.standing) or "Look at the finding",
+        act=_RECOMMENDED.get(device.standing) or ("See whether it may end" if glass else "Look at the finding"),
         findings=own,
     )
 

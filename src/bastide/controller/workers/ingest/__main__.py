@@ -1,6 +1,7 @@
 """``python -m bastide.controller.workers.ingest``"""
 
 import logging
+import os
 import sys
 
 import uvloop
@@ -12,6 +13,7 @@ from bastide.core.error import BastideError
 
 
 def main() -> int:
+    os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         uvloop.run(serve(IngestConfig()))
