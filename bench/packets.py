@@ -43,20 +43,12 @@ from bastide.controller.workers.parser.work import warm_up
 from bastide.flows.scan_captures import scan_captures
 from bastide.network.traffic.report import report_of
 from bastide.network.traffic.survey import Survey
-import numpy as np
-
-class Mapped:
-    def __init__(self, path):
-        self.name = path
-        self._octets = np.memmap(path, np.uint8, "r")
-        self.size = len(self._octets)
-    def window(self, offset):
-        return self._octets[offset : offset + (64 << 20)]
+from bastide.adapters.capture.files import CaptureFile, open_capture
 
 warm_up()
 began = time.perf_counter()
 survey = Survey(deep=int(sys.argv[2]))
-scan_captures([Mapped(sys.argv[1])], survey)
+scan_captures([CaptureFile(sys.argv[1], open_capture(Path(sys.argv[1])))], survey)
 report = report_of(survey, lambda _: None) if int(sys.argv[2]) else None
 seconds = time.perf_counter() - began
 print(report["packets"] if report else int(sys.argv[3]), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -34,7 +34,7 @@ from bastide.network.traffic.kernel.layers import (
     V_VLAN,
     decode,
 )
-from bastide.network.traffic.kernel.novelty import BUDGET, CONTINUES, DEPTH, novelty, wanted_after
+from bastide.network.traffic.kernel.novelty import BUDGETS, CONTINUES, DEPTH, novelty, wanted_after
 from bastide.network.traffic.kernel.octets import be32, be48, mix
 from bastide.network.traffic.kernel.recognise import begins, recognise_tcp, recognise_udp
 from bastide.network.traffic.kernel.records import CAPTURED, LINK, OFFSET, TIME, WIRE
@@ -338,7 +338,7 @@ def absorb(
                         at, end = int(view[V_PAYLOAD]), int(view[V_END])
                         if deep == 2 or (
                             first_time(tables, novelty(buffer, at, end, protocol, source, 0, 0, 0))
-                            and tables.budget[source, protocol] < BUDGET
+                            and tables.budget[source, protocol] < BUDGETS[protocol]
                         ):
                             tables.budget[source, protocol] += 1
                             _select(selected, filled, at, end - at, -1, 0, protocol, now, source, target, 0)
@@ -465,7 +465,7 @@ def absorb(
                     1 if from_server else 0,
                 )
                 if first_time(tables, said):
-                    if tables.budget[source, protocol] < BUDGET:
+                    if tables.budget[source, protocol] < BUDGETS[protocol]:
                         tables.budget[source, protocol] += 1
                         chosen = True
                     else:

@@ -10,9 +10,6 @@ from bastide.network.traffic.kernel.compiled import Buffer, compiled
 from bastide.network.traffic.kernel.octets import be16, be32, hash_octets, mix, octet
 from bastide.network.traffic.words import PROTOCOLS, Protocol
 
-BUDGET = 96
-"""Payloads of one device and one protocol that Python sees at most."""
-
 CONTINUES = 6
 """Segments that may follow a cut message: a TLS certificate chain is 3 to 5 of them."""
 
@@ -24,6 +21,10 @@ _DEPTHS = {
 }  # fmt: skip
 DEPTH = np.array([_DEPTHS.get(name, 0) for name in PROTOCOLS], np.int64)
 """How many payloads of a direction are looked at, by protocol; 0 for those without a dissector."""
+
+_BUDGETS = {"mdns": 40, "ssdp": 40, "enip": 48, "http": 64}
+BUDGETS = np.array([_BUDGETS.get(name, 96) for name in PROTOCOLS], np.int64)
+"""Payloads of one device and one protocol that Python sees at most; fewer of those that announce the same over and over."""
 
 _DNS, _MDNS, _LLMNR, _NBNS = int(Protocol.DNS), int(Protocol.MDNS), int(Protocol.LLMNR), int(Protocol.NBNS)
 _DHCP, _TLS, _HTTP, _NTP, _QUIC = (
