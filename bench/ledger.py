@@ -27,6 +27,7 @@ from bastide.adapters.sql.ledger_reads import LedgerReads, tiles_of
 from bastide.adapters.sql.ledger_tree import SQLLedgerTree, _replace_tiles
 from bastide.adapters.sql.migrate import migrate
 from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
+from bastide.controller.collector import tune
 from bastide.core.ids import DeviceId
 from bastide.core.merkle import HASH_BYTES, includes
 from bastide.flows.sequence_ledger import Sequencer
@@ -200,7 +201,9 @@ async def main() -> None:
     given = options.parse_args()
     count, seconds = (50_000, 3.0) if given.quick else (500_000, 10.0)
     sizes = [10_000, 200_000] if given.quick else [10_000, 1_000_000, 10_000_000]
-    print(facts("sqlalchemy", "msgspec"), f"SQLite {sqlite3.sqlite_version}")
+    print(f"{facts('sqlalchemy', 'msgspec')}, SQLite {sqlite3.sqlite_version}")
+    print(f"load before: {', '.join(f'{load:.1f}' for load in os.getloadavg())} (1, 5, 15 minutes)")
+    tune()  # as the controller does
     folder = Path(tempfile.mkdtemp(prefix="bastide-bench-", dir=given.folder))
     opened: list[Database] = []
 
@@ -238,8 +241,9 @@ async def main() -> None:
             f"  {units:,.0f} units/s, median {median(times) * 1e3:.1f} ms, p99 {times[int(len(times) * 0.99)] * 1e3:.1f} ms, "
             f"worst {times[-1] * 1e3:.1f} ms; bare inserts one by one {bare_one:,.0f}/s; ratio {units / bare_one:.2f}"
         )
-        print("inclusion proofs from the tile store:")
-        await proofs(fresh("proofs"), sizes)
+        if not given.database_url:  # which has a tree of its own already
+            print("inclusion proofs from the tile store:")
+            await proofs(fresh("proofs"), sizes)
     finally:
         for database in opened:
             await database.close()

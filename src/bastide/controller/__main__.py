@@ -6,6 +6,7 @@ import sys
 
 import uvloop
 
+from bastide.controller.collector import tune
 from bastide.controller.config import ControllerConfig
 from bastide.controller.wiring import run
 from bastide.core.error import BastideError
@@ -16,6 +17,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     for chatty in ("httpx", "alembic", "nats"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    tune()
     try:
         uvloop.run(run(ControllerConfig()))
     except BastideError as error:
