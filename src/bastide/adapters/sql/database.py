@@ -14,6 +14,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar, overload
@@ -115,7 +116,13 @@ class Database:
     @classmethod
     def open(cls, url: str) -> "Database":
         """``sqlite:////path/state.db`` or ``postgresql+psycopg://…``. The schema is made by ``migrate``, not here."""
-        return cls(_engine(url, begin="BEGIN IMMEDIATE", size=1), _engine(url, begin="BEGIN", size=READERS))
+        writer = _engine(url, begin="BEGIN IMMEDIATE", size=1)
+        if writer.dialect.name == "sqlite":
+            # Turning the write-ahead log on wants the file for itself: SQLite says "locked" at once where a reader connects
+            # at the same moment. What else may be wrong with the file is said by whoever uses it first.
+            with suppress(DBAPIError):
+                writer.connect().close()
+        return cls(writer, _engine(url, begin="BEGIN", size=READERS))
 
     @property
     def dialect(self) -> str:
@@ -254,12 +261,12 @@ def _engine(url: str, *, begin: str, size: int) -> Engine:
     def configure(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
         for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
             "synchronous=FULL",
             # The log is copied into the file every 32 MB: with the default of 4 MB a batch of 10,000 ledger records would
             # copy the same index pages several times over.
             "wal_autocheckpoint=8192",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
             "foreign_keys=ON",
             "cache_size=-8192",
         ):
