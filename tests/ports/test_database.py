@@ -64,16 +64,16 @@ async def test_the_same_row_added_twice_is_a_conflict_for_the_second_only(databa
     assert await database.read(count) == 0
 
 
-async def test_readers_and_the_writer_open_a_file_without_a_write_ahead_log_at_the_same_moment(tmp_path: Path) -> None:
-    for number in range(20):
-        path = tmp_path / f"{number}.db"
-        engine = create_engine(f"sqlite:///{path}")
-        migrate(engine)
-        engine.dispose()
-        opened = Database.open(f"sqlite:///{path}")
-        reads = [opened.read(lambda connection: connection.execute(text("select 1")).scalar_one()) for _ in range(8)]
-        await asyncio.gather(written(opened, make_counter), *reads)
-        await opened.close()
+async def test_the_write_ahead_log_is_on_before_anybody_can_read(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    engine = create_engine(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    opened = Database.open(f"sqlite:///{path}")
+    raw = sqlite3.connect(path)
+    assert raw.execute("pragma journal_mode").fetchone() == ("wal",)
+    raw.close()
+    await opened.close()
 
 
 async def test_a_write_that_the_store_cannot_make_says_so_and_later_ones_work(database: Database) -> None:
