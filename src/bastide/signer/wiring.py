@@ -9,8 +9,8 @@ import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
+from bastide.adapters.clock import SystemClock
 from bastide.core.error import BastideError
 from bastide.ports.clock import Clock
 from bastide.ports.keys import KeyStore
@@ -30,13 +30,6 @@ class SignerRunning(BastideError):
     """Two signers on one folder would each sign what the other does not know of."""
 
     code = "signer:running"
-
-
-class SystemClock:
-    """Implements ports.clock.Clock."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @asynccontextmanager
