@@ -1,0 +1,1 @@
+"""Components: what firmware and devices are made of, and in which order their versions stand."""
