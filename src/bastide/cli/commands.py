@@ -27,6 +27,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
     Command("profile", "bastide.cli.profile:app", "What each kind of device is expected to say and hear."),
     Command("segment", "bastide.cli.segment:app", "Who may talk to whom on the network; proved by real packets."),
+    Command(
+        "match",
+        "bastide.cli.match:match",
+        "Which parts of an SBOM are affected, unknown or not, and what to fix first.",
+    ),
     Command("version", "bastide.cli.version:app", "Version order and ranges of every ecosystem; never guessed."),
     Command("class", "bastide.cli.device_class:app", "The kinds of device, and who answers for each."),
     Command("policy", "bastide.cli.policy:app", "The rules in force; what others would do, before they are applied."),

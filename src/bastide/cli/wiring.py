@@ -18,7 +18,15 @@ from bastide.wire.checkpoint import open_checkpoint
 from bastide.wire.journal import JournalDamaged
 from bastide.wire.note import VerifierKey
 
-__all__ = ["DataDirectory", "audit_ledger", "exported_bundle", "keep_ledger", "open_directory", "parse_captures"]
+__all__ = [
+    "DataDirectory",
+    "audit_ledger",
+    "exported_bundle",
+    "keep_ledger",
+    "open_directory",
+    "parse_captures",
+    "read_feeds",
+]
 
 T = TypeVar("T")
 
@@ -49,6 +57,13 @@ def parse_captures(
     finally:
         for descriptor in [*(descriptor for _, descriptor in opened), *([] if base is None else [base])]:
             os.close(descriptor)
+
+
+def read_feeds(folder: Path, told: Callable[[str], None]) -> Iterator[tuple[str, bytes]]:
+    """The documents in a folder of feeds; ``told`` hears what is passed over."""
+    from bastide.adapters.feeds.files import documents
+
+    return documents(folder, told)
 
 
 def audit_ledger(database_url: str, key: VerifierKey, journal: Path | None, held: Checkpoint | None = None) -> Verdict:

@@ -14,9 +14,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from univers.version_constraint import InvalidConstraintsError
-from univers.version_range import RANGE_CLASS_BY_SCHEMES, InvalidVersionRange
-from univers.versions import InvalidVersion
+from univers.version_range import RANGE_CLASS_BY_SCHEMES
 
 from bastide.core.error import Unreadable
 from bastide.operations.component.version import SCHEMES, Order, Scheme, compare, place, scheme_named
@@ -227,14 +225,15 @@ def from_native(scheme: str, text: str) -> Range:
         raise Unreadable(f"The {known.name} range is longer than 4,096 characters; give one range.", code="vers:native")
     reader = RANGE_CLASS_BY_SCHEMES.get(known.name)
     try:
-        if reader is None:
-            raise NotImplementedError
-        read: Any = reader.from_native(text)  # type: ignore[no-untyped-call]
-    except (InvalidVersionRange, InvalidVersion, InvalidConstraintsError, NotImplementedError, ValueError, TypeError,
-            IndexError, AttributeError, AssertionError) as error:  # fmt: skip
+        read: Any = reader.from_native(text) if reader else None  # type: ignore[no-untyped-call]
+    except Exception as error:  # univers' readers raise whatever they stumble over, UnboundLocalError included
         raise Unreadable(
             f"{text!r} is not a range of {known.name} that Bastide can read.", code="vers:native"
         ) from error
+    if read is None:
+        raise Unreadable(
+            f"{known.name} has no ranges of its own that Bastide can read; write it as VERS.", code="vers:native"
+        )
     if any(one.comparator == "*" for one in read.constraints):
         return Range(known, (), everything=True)
     return Range(known, tuple(Constraint(Comparator(one.comparator), str(one.version)) for one in read.constraints))

@@ -20,6 +20,7 @@ from packaging.version import Version as Pep440
 from univers import versions as univers
 
 from bastide.core.error import Unreadable
+from bastide.operations.component.vendor import vendor_version
 
 LONGEST = 256  # characters; the longest real ones (Go pseudo-versions, Debian's with git hashes) stay under 100
 
@@ -115,7 +116,7 @@ _BEFORE = r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = _form(
     rf"v?\d{{1,18}}(\.\d{{1,18}}){{0,2}}(-{_BEFORE}(?:\.{_BEFORE})*)?(\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
-_SEMVER_SAYS = "Semantic Versioning, such as 1.2.3 or 1.2.3-rc.1"
+_SEMVER_SAYS = "a semantic version, such as 1.2.3 or 1.2.3-rc.1"
 _DEBIAN = _form(r"(\d+:)?\d[A-Za-z0-9.+~:-]*")
 
 SCHEMES: dict[str, Scheme] = {
@@ -125,7 +126,7 @@ SCHEMES: dict[str, Scheme] = {
             Scheme(name, _SEMVER, _semver, _SEMVER_SAYS)
             for name in ("semver", "npm", "golang", "cargo", "hex", "swift", "pub", "github", "apache", "mozilla", "mattermost")
         ),
-        Scheme("pypi", _form(r"\s*[vV]?[0-9][0-9A-Za-z.!+_-]*\s*"), Pep440, "PEP 440, such as 1.2.3 or 1.2rc1"),
+        Scheme("pypi", _form(r"\s*[vV]?[0-9][0-9A-Za-z.!+_-]*\s*"), Pep440, "a PEP 440 version, such as 1.2.3 or 1.2rc1"),
         Scheme("deb", _DEBIAN, _as(univers.DebianVersion), "a Debian version, such as 1:2.3-4"),
         Scheme(
             "rpm",
@@ -151,6 +152,7 @@ SCHEMES: dict[str, Scheme] = {
             _as(univers.DatetimeVersion),
             "a time with its zone (RFC 3339)",
         ),
+        Scheme("vendor", re.compile(r"[^<>=]*\d[^<>=]*"), vendor_version, "a version with a number in front"),
         Scheme("lexicographic", re.compile(r".+", re.DOTALL), lambda text: text.encode(), "any text"),
     )
 }  # fmt: skip
@@ -206,5 +208,5 @@ def compare(scheme: Scheme, one: str, other: str) -> Comparison:
             return Comparison(Order.SAME)
         return Comparison(Order.BEFORE if here.key < there.key else Order.AFTER)
     except (TypeError, ValueError, IndexError, AttributeError):
-        # Two branches of one scheme that have no common order (OpenSSL's old letters beside its new numbers do).
+        # The scheme's order is partial (a maker's letters beside numbers), or has two branches.
         return Comparison(Order.UNKNOWN, f"{one!r} and {other!r} have no common order in {scheme.name}")

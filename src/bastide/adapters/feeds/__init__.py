@@ -1,0 +1,1 @@
+"""Feeds as files: what a folder holds, archives opened on the way."""
