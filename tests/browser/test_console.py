@@ -221,6 +221,28 @@ async def test_a_page_that_nobody_touches_signs_out_by_itself(town: Town, browse
     await page.context.close()
 
 
+async def test_signing_out_closes_the_live_stream_whose_end_would_leave_the_page_too(
+    town: Town, browser: Browser
+) -> None:
+    window = await open_window(browser, town.origin)
+    page = window.page
+    await page.add_init_script(
+        "window.streams = []; const Stream = EventSource;"
+        "window.EventSource = class extends Stream { constructor(from) { super(from); window.streams.push(this); } };"
+    )
+    await sign_in(town, window)
+    await page.wait_for_selector("body[data-link=up]")
+    state = await page.evaluate(
+        """() => {
+          addEventListener("submit", (event) => event.preventDefault(), { once: true });
+          document.querySelector("form[action='/sign-out']").requestSubmit();
+          return window.streams.map((each) => each.readyState);
+        }"""
+    )
+    assert state == [2]
+    await page.context.close()
+
+
 async def test_a_passkey_is_registered_and_lets_in(town: Town, window: Window, browser: Browser) -> None:
     page = window.page
     devtools = await page.context.new_cdp_session(page)

@@ -128,6 +128,8 @@
       if (event.text && !$("#watch") && !$(`[data-live="${CSS.escape(event.subject)}"]`)) say(event.text, event.href);
     });
     addEventListener("pagehide", () => source.close());
+    // Signing out ends the session, and the stream would say so while the form's own way out is under way.
+    addEventListener("submit", (event) => { if (event.target.matches("form[action='/sign-out']")) source.close(); });
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   };
   document.addEventListener("visibilitychange", () => { if (!document.hidden) $$("[data-live]").forEach((each) => { if (waiting.get(each) === "stale") refresh(each); }); });
@@ -229,7 +231,11 @@
   const touchedAt = () => { try { return Math.max(touchedHere, Number(localStorage.getItem("bastide-touched")) || 0); } catch { return touchedHere; } };
   if (idle) {
     for (const kind of ["pointerdown", "keydown", "wheel", "touchstart"]) addEventListener(kind, present, { passive: true, capture: true });
-    setInterval(() => { if (Date.now() - touchedAt() > idle) $("form[action='/sign-out']")?.requestSubmit(); }, 15000);
+    const watching = setInterval(() => {
+      if (Date.now() - touchedAt() <= idle) return;
+      clearInterval(watching);
+      $("form[action='/sign-out']")?.requestSubmit();
+    }, 15000);
   }
 
   // Keys and clicks -----------------------------------------------------------------------------------------------
