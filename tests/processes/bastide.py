@@ -45,8 +45,9 @@ def environment(data: Path, ports: Mapping[str, int] | None = None, **more: str)
 class Bastide:
     """One installation: :meth:`start` and :meth:`stop` it as often as needed; the ports stay the same."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, prefix: tuple[str, ...] = ()) -> None:
         self.data = data
+        self._prefix = prefix  # what runs the commands: a program that puts them into a network namespace
         names = ("console_port", "device_port", "mqtt_port", "nats_port")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.lines: list[str] = []
@@ -67,7 +68,7 @@ class Bastide:
         began = time.monotonic()
         first = len(self.lines)
         self._process = subprocess.Popen(
-            [COMMAND, "up", *options],
+            [*self._prefix, COMMAND, "up", *options],
             env=environment(self.data, self.ports),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -135,7 +136,7 @@ class Bastide:
     def run(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
         """A command of this installation, as an operator would type it."""
         return subprocess.run(
-            [COMMAND, *arguments],
+            [*self._prefix, COMMAND, *arguments],
             env=environment(self.data, self.ports),
             capture_output=True,
             text=True,

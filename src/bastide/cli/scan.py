@@ -1,5 +1,7 @@
 """``bastide scan``: what is in a capture, what is wrong, what to do first. Needs nothing that runs."""
 
+import hashlib
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -44,7 +46,7 @@ def scan(
     data: output.DATA = "",
 ) -> int:
     """Name the devices in a capture, how they speak, and what is wrong with them."""
-    report = parse_captures(captures, fingerprints, None if as_json else _progress())
+    report = parse_captures(captures, fingerprints, None if as_json else _progress(), conversations=submit)
     names = [str(capture) for capture in captures]
     if html is not None:
         from bastide.cli.scan_html import page
@@ -80,14 +82,15 @@ def _source(capture: Path) -> str:
     return name or "capture"
 
 
-def _submit(report: Mapping[str, Any], source: str, site: str, data: str) -> dict[str, int]:
+def _submit(report: dict[str, Any], source: str, site: str, data: str) -> dict[str, int]:
     """Posts the devices in parts, and returns how many were new, known, passed over, and the findings."""
     from bastide.cli.client import connect
+    from bastide.cli.watch import hand_in_conversations
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", source):
         raise Refused(f"{source!r} does not name a source; use letters, digits, dots and dashes, 80 at most.")
     total = {"new": 0, "known": 0, "findings": 0, "passed_over": 0}
-    devices = [_submitted(device) for device in report["devices"]]
+    devices = [submitted_device(device) for device in report["devices"]]
     with connect(data) as api:
         for start in range(0, len(devices), MAX_SUBMITTED):
             part = devices[start : start + MAX_SUBMITTED]
@@ -96,10 +99,13 @@ def _submit(report: Mapping[str, Any], source: str, site: str, data: str) -> dic
             total["known"] += len(answer["known"])
             total["findings"] += answer["findings"]
             total["passed_over"] += answer["passed_over"]
+        told = hashlib.sha256(json.dumps(report["conversations"], sort_keys=True).encode()).hexdigest()[:16]
+        hand_in_conversations(api, report.pop("conversations"), source, site, told)
     return total
 
 
-def _submitted(device: Mapping[str, Any]) -> dict[str, Any]:
+def submitted_device(device: Mapping[str, Any]) -> dict[str, Any]:
+    """What is handed in of one device of a report."""
     kept = {name: device[name] for name in _SUBMITTED}
     kept["hostnames"] = [name[:200] for name in device["hostnames"]]
     kept["type"] = {"value": device["type"]["value"], "confidence": device["type"]["confidence"]}

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bastide.adapters.datadir.layout import DataDirectory, open_directory
+from bastide.adapters.datadir.layout import DataDirectory, open_directory, write_private
 from bastide.core.audit import Checkpoint
 from bastide.core.error import NotFound, Refused
 from bastide.flows.keep_ledger import UpkeepUnits
@@ -26,7 +28,11 @@ __all__ = [
     "open_directory",
     "parse_captures",
     "read_feeds",
+    "write_private",
 ]
+
+if TYPE_CHECKING:
+    from bastide.adapters.capture.ring import Drops, LiveSocket
 
 T = TypeVar("T")
 
@@ -36,6 +42,8 @@ def parse_captures(
     fingerprints: Path | None = None,
     on_line: Callable[[dict[str, Any]], None] | None = None,
     wanted: Sequence[Sequence[str]] | None = None,
+    *,
+    conversations: bool = False,
 ) -> dict[str, Any]:
     """The sandboxed parser's report on captures. Their descriptors are opened here and closed again.
 
@@ -52,11 +60,51 @@ def parse_captures(
         if fingerprints is not None:
             base = open_capture(fingerprints)
         octets = sum(os.fstat(descriptor).st_size for _, descriptor in opened)
-        order: dict[str, Any] = {"octets": octets} if wanted is None else {"octets": octets, "wanted": wanted}
+        order: dict[str, Any] = {"octets": octets, "conversations": conversations}
+        if wanted is not None:
+            order["wanted"] = wanted
         return parse(opened, order, on_line, base)
     finally:
         for descriptor in [*(descriptor for _, descriptor in opened), *([] if base is None else [base])]:
             os.close(descriptor)
+
+
+class Listening:
+    """An interface that is listened on: the parser's lines, and what the kernel had to drop."""
+
+    def __init__(self, live: "LiveSocket", every_seconds: float, fingerprints: Path | None) -> None:
+        self._live = live
+        self._every = every_seconds
+        self._fingerprints = fingerprints
+
+    def lines(self, stop: threading.Event) -> Iterator[dict[str, Any]]:
+        """Until ``stop`` is set: ``stage`` when the parser is ready, then a ``window`` after each span of time."""
+        from bastide.adapters.capture.files import open_capture
+        from bastide.adapters.sandbox.parser import follow
+
+        ring = {"descriptor": self._live.descriptor} | asdict(self._live.geometry)
+        base = open_capture(self._fingerprints) if self._fingerprints is not None else None
+        try:
+            with closing(follow(ring, self._every, base, stop.is_set)) as lines:
+                yield from lines
+        finally:
+            if base is not None:
+                os.close(base)
+
+    def drops(self) -> "Drops":
+        return self._live.drops()
+
+
+@contextmanager
+def listen(interface: str, expression: str, every_seconds: float, fingerprints: Path | None) -> Iterator[Listening]:
+    """Opens the interface; its socket is closed with the block."""
+    from bastide.adapters.capture.ring import LiveSocket
+
+    live = LiveSocket(interface, expression)
+    try:
+        yield Listening(live, every_seconds, fingerprints)
+    finally:
+        live.close()
 
 
 def read_feeds(folder: Path, told: Callable[[str], None]) -> Iterator[tuple[str, bytes]]:

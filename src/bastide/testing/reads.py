@@ -1,9 +1,10 @@
 """Reading the in-memory state (``ports.platform.stores``). Each read sees one moment."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from bastide.core.conversation import Conversation
 from bastide.core.decision import Decision, Policy, Waiver
 from bastide.core.device import Device
 from bastide.core.error import NotFound
@@ -14,6 +15,7 @@ from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.profile import Profile
 from bastide.core.standing import Standing
 from bastide.ports.platform.catalogue import ClassEntry
+from bastide.ports.platform.conversations import Wanted
 from bastide.ports.platform.stores import EVERYTHING, DeviceFilter, Scope
 from bastide.testing.tables import Tables
 
@@ -201,3 +203,35 @@ class MemoryInventory:
 
     async def keys_of(self, device: DeviceId) -> Sequence[str]:
         return sorted(key for key, kept in self.tables().keys.items() if kept == device)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryConversations:
+    tables: Now
+
+    async def list(self, wanted: Wanted) -> Sequence[Conversation]:
+        merged: dict[tuple[object, ...], Conversation] = {}
+        for one in self.tables().conversations:
+            if one.last_seen < wanted.since or one.first_seen >= wanted.until:
+                continue
+            if wanted.devices and one.device not in wanted.devices:
+                continue
+            key = (one.device, one.peer, one.transport, one.port, one.protocol, one.opened_by_device)
+            known = merged.get(key)
+            merged[key] = one if known is None else _added(known, one)
+        busiest = sorted(merged.items(), key=lambda item: (-item[1].bytes_sent - item[1].bytes_received, item[0]))
+        return [one for _, one in busiest[: wanted.limit]]
+
+
+def _added(known: Conversation, more: Conversation) -> Conversation:
+    return replace(
+        known,
+        peer_name=more.peer_name or known.peer_name,
+        flows=known.flows + more.flows,
+        packets_sent=known.packets_sent + more.packets_sent,
+        packets_received=known.packets_received + more.packets_received,
+        bytes_sent=known.bytes_sent + more.bytes_sent,
+        bytes_received=known.bytes_received + more.bytes_received,
+        first_seen=min(known.first_seen, more.first_seen),
+        last_seen=max(known.last_seen, more.last_seen),
+    )

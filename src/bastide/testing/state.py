@@ -15,6 +15,7 @@ from bastide.ports.keys import Signer
 from bastide.testing.ledger import MemoryLedger
 from bastide.testing.reads import (
     MemoryCatalogue,
+    MemoryConversations,
     MemoryDecisions,
     MemoryDevices,
     MemoryEvidence,
@@ -29,6 +30,7 @@ from bastide.testing.tables import Tables
 from bastide.testing.writes import (
     CatalogueChanges,
     Change,
+    ConversationChanges,
     DecisionChanges,
     DeviceChanges,
     EvidenceChanges,
@@ -58,6 +60,7 @@ class MemoryUnit:
         self.waivers = WaiverChanges(self.changes)
         self.catalogue = CatalogueChanges(self.changes)
         self.inventory = InventoryChanges(self.changes)
+        self.conversations = ConversationChanges(self.changes)
         self.ledger = LedgerChanges(self.changes, self.written, actor, clock, ids)
 
 
@@ -82,6 +85,7 @@ class MemoryState:
         self.waivers = MemoryWaivers(self._now)
         self.catalogue = MemoryCatalogue(self._now)
         self.inventory = MemoryInventory(self._now)
+        self.conversations = MemoryConversations(self._now)
         self.ledger = MemoryLedger(lambda: self._tables.records, signer or MemorySigner(clock))
 
     def units(self, actor: str | Personal) -> AbstractAsyncContextManager[MemoryUnit]:

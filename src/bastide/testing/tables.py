@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from bastide.core.audit import Record
+from bastide.core.conversation import Conversation
 from bastide.core.decision import Decision, Policy, Waiver
 from bastide.core.device import Device
 from bastide.core.evidence import Evidence, Subject
@@ -30,6 +31,8 @@ class Tables:
     profiles: dict[ProfileName, tuple[Profile, str]] = field(default_factory=dict)
     classes: dict[DeviceClass, ClassEntry] = field(default_factory=dict)
     keys: dict[str, DeviceId] = field(default_factory=dict)
+    conversations: list[Conversation] = field(default_factory=list)
+    windows: set[tuple[str, str]] = field(default_factory=set)
     records: list[Record] = field(default_factory=list)
 
     def copy(self) -> Self:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bastide.core.audit import Personal, Record, Recorded
+from bastide.core.conversation import Conversation
 from bastide.core.decision import Decision, Policy, Waiver
 from bastide.core.device import Device
 from bastide.core.error import Conflict
@@ -137,6 +138,19 @@ class InventoryChanges:
 
     def bind(self, key: str, device: DeviceId, at: datetime) -> None:
         self.changes.append(lambda tables: tables.keys.update({key: device}))
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationChanges:
+    changes: list[Change]
+
+    def add(self, source: str, window: str, at: datetime, seen: Sequence[Conversation]) -> None:
+        def change(tables: Tables) -> None:
+            if (source, window) not in tables.windows:
+                tables.windows.add((source, window))
+                tables.conversations.extend(seen)
+
+        self.changes.append(change)
 
 
 @dataclass(frozen=True, slots=True)

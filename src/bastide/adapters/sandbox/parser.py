@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ MODULE = "bastide.controller.workers.parser"
 MEMORY_BYTES = 3 * 1024**3
 SILENCE_SECONDS = 180.0
 """The first run compiles the kernel, which says nothing for some 15 s on a small machine."""
+
+STOP_SECONDS = 0.5
+"""How soon a listener notices that it shall stop."""
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
@@ -72,6 +75,48 @@ def parse(
     ``Unreadable`` with the parser's sentence where a file is no capture; ``ParserFailed`` where the parser did not come to
     an answer.
     """
+    wanted = {
+        "captures": [{"name": name, "descriptor": descriptor} for name, descriptor in captures],
+        "memory_bytes": MEMORY_BYTES,
+        "fingerprints": fingerprints,
+        **order,
+    }
+    descriptors = [descriptor for _, descriptor in captures] + ([] if fingerprints is None else [fingerprints])
+    with _parser(descriptors, on_line) as parser:
+        for answer in parser.lines(wanted, SILENCE_SECONDS):
+            if "report" in answer:
+                return dict(answer["report"])
+            if on_line is not None:
+                on_line(answer)
+        raise parser.ended()
+
+
+def follow(
+    ring: Mapping[str, int],
+    every_seconds: float,
+    fingerprints: int | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Generator[dict[str, Any], None, None]:
+    """The lines of a parser that listens: ``stage`` when it is ready, then a ``window`` after each span of time.
+
+    ``ring`` names the socket's descriptor and its geometry. It ends when ``stopped`` says so;
+    ``ParserFailed`` where the parser ended by itself.
+    """
+    wanted = {
+        "captures": [], "memory_bytes": MEMORY_BYTES, "fingerprints": fingerprints, "live": dict(ring), "every": every_seconds,
+    }  # fmt: skip
+    descriptors = [ring["descriptor"]] + ([] if fingerprints is None else [fingerprints])
+    first: list[dict[str, Any]] = []
+    with _parser(descriptors, first.append) as parser:
+        yield from first
+        yield from parser.lines(wanted, SILENCE_SECONDS + every_seconds, stopped)
+        if not stopped():
+            raise parser.ended()
+
+
+@contextlib.contextmanager
+def _parser(descriptors: Sequence[int], on_line: Callable[[dict[str, Any]], None] | None) -> Iterator["_Parser"]:
+    """A parser process that holds these descriptors and nothing else, ended with the block."""
     with _compiled_kernel() as folder:
         if on_line is not None and not any(folder.iterdir()):
             on_line({"stage": "compile"})
@@ -88,18 +133,12 @@ def parse(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=[descriptor for _, descriptor in captures] + ([] if fingerprints is None else [fingerprints]),
+            pass_fds=list(descriptors),
             env=environment,
             cwd="/",
         )
-        wanted = {
-            "captures": [{"name": name, "descriptor": descriptor} for name, descriptor in captures],
-            "memory_bytes": MEMORY_BYTES,
-            "fingerprints": fingerprints,
-            **order,
-        }
         try:
-            return _converse(child, json.dumps(wanted).encode() + b"\n", on_line)
+            yield _Parser(child)
         finally:
             if child.poll() is None:
                 child.kill()
@@ -110,51 +149,62 @@ def parse(
                         stream.close()
 
 
-def _converse(
-    child: "subprocess.Popen[bytes]", wanted: bytes, on_line: Callable[[dict[str, Any]], None] | None
-) -> dict[str, Any]:
-    assert child.stdin is not None and child.stdout is not None and child.stderr is not None  # noqa: PT018 - pipes were asked for
-    with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(wanted)
-        child.stdin.close()
-    pending = bytearray()
-    last_words = b""
-    deadline = time.monotonic() + SILENCE_SECONDS
-    with selectors.DefaultSelector() as selector:
-        selector.register(child.stdout, selectors.EVENT_READ, "answer")
-        selector.register(child.stderr, selectors.EVENT_READ, "words")
-        while selector.get_map():
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise ParserFailed(
-                    f"The parser said nothing for {SILENCE_SECONDS:.0f} s and was ended; scan fewer files."
-                )
-            deadline = time.monotonic() + SILENCE_SECONDS
-            for key, _ in ready:
-                data = os.read(key.fd, 1 << 20)
-                if not data:
-                    selector.unregister(key.fileobj)
-                elif key.data == "words":
-                    last_words = (last_words + data)[-4096:]
-                else:
-                    pending += data
-                    if len(pending) > MAX_ANSWER_BYTES:
-                        raise ParserFailed("The parser's answer is longer than 256 MiB; scan fewer files at once.")
-                    *lines, rest = bytes(pending).split(b"\n") if b"\n" in data else [bytes(pending)]
-                    if lines:
-                        pending = bytearray(rest)
-                        for line in lines:
-                            answer = _line(line)
-                            if "report" in answer:
-                                return dict(answer["report"])
-                            if on_line is not None:
-                                on_line(answer)
-    status = child.wait()
-    words = last_words.decode("utf-8", "replace").strip().splitlines()
-    raise ParserFailed(
-        f"The parser ended with status {status} before it answered ({words[-1] if words else 'no reason given'}); "
-        "scan the files one by one to find the one that does it, and report it."
-    )
+class _Parser:
+    """The conversation with one parser process."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]") -> None:
+        self._child = child
+        self._last_words = b""
+
+    def lines(
+        self, order: Mapping[str, Any], silence_seconds: float, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[dict[str, Any]]:
+        """What it says after the order, line by line, until it ends or ``stopped``. ``ParserFailed`` where it is silent for
+        too long."""
+        child = self._child
+        assert child.stdin is not None and child.stdout is not None and child.stderr is not None  # noqa: PT018 - pipes were asked for
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(json.dumps(order).encode() + b"\n")
+            child.stdin.close()
+        pending = bytearray()
+        deadline = time.monotonic() + silence_seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(child.stdout, selectors.EVENT_READ, "answer")
+            selector.register(child.stderr, selectors.EVENT_READ, "words")
+            while selector.get_map():
+                ready = selector.select(min(STOP_SECONDS, max(0.0, deadline - time.monotonic())))
+                if stopped():
+                    return
+                if not ready:
+                    if time.monotonic() < deadline:
+                        continue
+                    raise ParserFailed(
+                        f"The parser said nothing for {silence_seconds:.0f} s and was ended; scan fewer files."
+                    )
+                deadline = time.monotonic() + silence_seconds
+                for key, _ in ready:
+                    data = os.read(key.fd, 1 << 20)
+                    if not data:
+                        selector.unregister(key.fileobj)
+                    elif key.data == "words":
+                        self._last_words = (self._last_words + data)[-4096:]
+                    else:
+                        pending += data
+                        if len(pending) > MAX_ANSWER_BYTES:
+                            raise ParserFailed("The parser's answer is longer than 256 MiB; scan fewer files at once.")
+                        if b"\n" in data:
+                            *lines, rest = bytes(pending).split(b"\n")
+                            pending = bytearray(rest)
+                            yield from map(_line, lines)
+
+    def ended(self) -> ParserFailed:
+        """Why there is no answer, for whoever waits for one."""
+        status = self._child.wait()
+        words = self._last_words.decode("utf-8", "replace").strip().splitlines()
+        return ParserFailed(
+            f"The parser ended with status {status} before it answered ({words[-1] if words else 'no reason given'}); "
+            "scan the files one by one to find the one that does it, and report it."
+        )
 
 
 def _line(line: bytes) -> dict[str, Any]:

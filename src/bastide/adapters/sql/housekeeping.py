@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.evidence import NEWEST_OF_A_KIND
+from bastide.adapters.sql.schema.conversations import conversation_windows, conversations
 from bastide.adapters.sql.schema.state import decisions, evidence
 
 ROUND_ROWS = 5000
@@ -47,6 +48,22 @@ class SQLHousekeeping:
         )
         keys = [row.sequence for row in await self._database.read(lambda connection: connection.execute(old).all())]
         return await self._remove(decisions.c.sequence, keys)
+
+    async def conversations(self, before: datetime) -> int:
+        hour, window = conversations.c.hour, conversation_windows.c
+        oldest = select(hour).where(hour < before).group_by(hour).order_by(hour).limit(1)
+        rows = await self._database.read(lambda connection: connection.execute(oldest).all())
+        unit, removed = Unit(), [0]
+
+        def apply(connection: Connection) -> None:
+            # One hour at a time; a window that is handed in again so late would be counted again, and nobody does.
+            if rows:
+                removed[0] = connection.execute(delete(conversations).where(hour == rows[0].hour)).rowcount
+            connection.execute(delete(conversation_windows).where(window.taken_at < before))
+
+        unit.change(apply)
+        await self._database.write(unit)
+        return removed[0]
 
     async def _remove(self, column: object, keys: list[object]) -> int:
         for start in range(0, len(keys), 500):

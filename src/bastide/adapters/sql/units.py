@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from bastide.adapters.sql.access import AccessReads, AccessWrites
 from bastide.adapters.sql.catalogue import CatalogueReads, CatalogueWrites
+from bastide.adapters.sql.conversations import ConversationReads, ConversationWrites
 from bastide.adapters.sql.credentials import CredentialReads, CredentialWrites
 from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.decisions import DecisionReads, DecisionWrites, PlanReads, PlanWrites
@@ -30,6 +31,7 @@ class SQLUnitOfWork:
         self.waivers = WaiverWrites(unit)
         self.catalogue = CatalogueWrites(unit)
         self.inventory = InventoryWrites(unit)
+        self.conversations = ConversationWrites(unit)
         self.access = AccessWrites(unit)
         self.credentials = CredentialWrites(unit)
         self.ledger = LedgerWrites(unit, actor, clock, ids)
@@ -63,5 +65,6 @@ class SQLStores:
         self.waivers = WaiverReads(database)
         self.catalogue = CatalogueReads(database)
         self.inventory = InventoryReads(database)
+        self.conversations = ConversationReads(database)
         self.access = AccessReads(database)
         self.credentials = CredentialReads(database)

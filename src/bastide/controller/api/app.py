@@ -11,7 +11,18 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bastide.controller.api import account, devices, fleet, inventory, ledger, people, policy, problems, scans
+from bastide.controller.api import (
+    account,
+    conversations,
+    devices,
+    fleet,
+    inventory,
+    ledger,
+    people,
+    policy,
+    problems,
+    scans,
+)
 from bastide.controller.api.access import COOKIE
 from bastide.controller.api.deps import Deps
 from bastide.controller.api.problems import Problem
@@ -52,6 +63,7 @@ API: tuple[Routes, ...] = (
     policy.routes,
     ledger.routes,
     scans.routes,
+    conversations.routes,
     inventory.routes,
     account.routes,
     people.routes,

@@ -33,6 +33,7 @@ class Housekeeper:
         removed = {
             "evidence": await _all(self._rows.evidence, before),
             "decisions": await _all(self._rows.decisions, before),
+            "conversations": await _all(self._rows.conversations, before),
         }
         if any(removed.values()):
             LOG.info("removed what is older than %s: %s", before.date(), removed)

@@ -98,7 +98,8 @@ def moment(nanoseconds: int) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-def _address(six: bool, high: int, low: int) -> Address:
+def address_of(six: bool, high: int, low: int) -> Address:
+    """An IP address from its two halves, as the kernel's tables hold it."""
     if six:
         return IPv6Address(((high & 0xFFFFFFFFFFFFFFFF) << 64) | (low & 0xFFFFFFFFFFFFFFFF))
     return IPv4Address(low & 0xFFFFFFFF)
@@ -129,7 +130,7 @@ class _Pairs:
             if kind == PEER:
                 self.peers[device] += 1
                 continue
-            address = _address(six, row[P_HIGH], row[P_LOW])
+            address = address_of(six, row[P_HIGH], row[P_LOW])
             if kind == SOURCE:
                 self.sources[device][address] = row[P_COUNT]
             elif kind == BOUND:
@@ -240,7 +241,7 @@ def devices_of(survey: Survey, vendor: Vendor) -> tuple[SeenDevice, ...]:
                 pairs.sources.get(number, {}), pairs.bound.get(number, set()), number, pairs.holders, local_net
             )
         else:
-            own, forwards = {_address(key.kind != BY_IPV4, key.high, key.low)}, False
+            own, forwards = {address_of(key.kind != BY_IPV4, key.high, key.low)}, False
             if local_net and not any(_local(address) for address in own):
                 continue  # a far end in a capture without link addresses is a peer, not a device of this network
         merged: dict[Fact, Seen] = {}
@@ -248,7 +249,7 @@ def devices_of(survey: Survey, vendor: Vendor) -> tuple[SeenDevice, ...]:
             for fact, seen in said.items():
                 if fact.word == "address" and key.kind == BY_MAC and family == 0:
                     own.add(ip_address(fact.value))
-                if family and _address(family == 6, high, low) not in own and not _unspecified(family, high, low):
+                if family and address_of(family == 6, high, low) not in own and not _unspecified(family, high, low):
                     continue
                 before = merged.get(fact)
                 merged[fact] = (

@@ -38,9 +38,12 @@ _SHOWN = (
 )
 
 
-def report_of(survey: Survey, vendor: Vendor, matcher: Matcher | None = None) -> dict[str, Any]:
-    """Everything a survey knows, as values for JSON. With a ``matcher`` devices are compared with a fingerprint base."""
-    devices = devices_of(survey, vendor)
+def report_of(
+    survey: Survey, vendor: Vendor, matcher: Matcher | None = None, *, devices: tuple[SeenDevice, ...] | None = None
+) -> dict[str, Any]:
+    """Everything a survey knows, as values for JSON. With a ``matcher`` devices are compared with a fingerprint base;
+    ``devices`` are the survey's, where they have been asked for already."""
+    devices = devices_of(survey, vendor) if devices is None else devices
     if matcher is None:
         types = [_own_words(device) for device in devices]
     else:

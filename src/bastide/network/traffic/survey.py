@@ -16,6 +16,7 @@ from bastide.network.traffic.kernel.compiled import Buffer, Integers
 from bastide.network.traffic.kernel.layers import VIEW
 from bastide.network.traffic.kernel.records import RECORD_COLUMNS
 from bastide.network.traffic.kernel.tables import (
+    BY_MAC,
     CLIENT_SHIFT,
     D_HIGH,
     D_KIND,
@@ -38,6 +39,9 @@ MAX_FACTS = 512
 
 MAX_SPEAKERS = 32_768
 """Devices and addresses of which anything is kept; whoever forges more is not listened to."""
+
+MAX_NAMES = 65_536
+"""Addresses whose DNS name is kept: the ones that were resolved last."""
 
 MAX_STREAMS = 4096
 """Messages that wait for their next segment."""
@@ -94,6 +98,7 @@ class Survey:
         self.records = np.zeros((CHUNK, RECORD_COLUMNS), np.int64)
         self.facts: dict[Speaker, dict[Fact, Seen]] = {}
         self.malformed: dict[str, int] = {}
+        self.names: dict[str, str] = {}
         self.dissected = 0
         self._deep = deep
         self._on_message = on_message
@@ -171,8 +176,20 @@ class Survey:
             relabel(self.tables, flow, _NUMBER[message.protocol])
         if self._on_message is not None:
             self._on_message(message, row)
+        if message.protocol == "dns" and message.fields["type"] == "response":
+            self._name(message)
         if message.said:
             self._keep(message, flow, direction & 1, source, target, now)
+
+    def _name(self, answer: Message) -> None:
+        """An address is called by the name that was asked for, whatever aliases the answer went through."""
+        asked = answer.fields["queries"]
+        for record in answer.fields["answers"] if asked else ():
+            if record["rrtype"] in ("A", "AAAA") and record["rdata"]:
+                self.names.pop(record["rdata"], None)
+                if len(self.names) >= MAX_NAMES:
+                    del self.names[next(iter(self.names))]
+                self.names[record["rdata"]] = asked[0]["rrname"].lower().rstrip(".")
 
     def _wait(self, stream: tuple[int, int], sequence: int, payload: bytes) -> None:
         if len(self._streams) >= MAX_STREAMS:
@@ -231,9 +248,20 @@ class Survey:
         row = self.tables.devices[device]
         return Speaker(Key(int(row[D_KIND]), int(row[D_HIGH]), int(row[D_LOW])), *address)
 
-    def flow_client(self, flow: int) -> int:
-        """Which end of a flow asked first: 1 or 2, 0 where it is not known."""
-        return (int(self.tables.flows[flow, F_STATE]) >> CLIENT_SHIFT) & 3
+    @staticmethod
+    def client_of(state: int) -> int:
+        """Which end of a flow asked first, from its state column: 1 or 2, 0 where it is not known."""
+        return (state >> CLIENT_SHIFT) & 3
+
+    def macs(self) -> dict[int, str]:
+        """The rows of the device table that a MAC address names."""
+        rows = np.flatnonzero(self.tables.device_tags)
+        kept = self.tables.devices[rows]
+        return {
+            number: int(row[D_LOW]).to_bytes(6, "big").hex(":")
+            for number, row in zip(rows.tolist(), kept.tolist(), strict=True)
+            if row[D_KIND] == BY_MAC
+        }
 
 
 def counts_by_protocol(tables: Tables) -> dict[str, int]:

@@ -15,6 +15,7 @@ from bastide.core.standing import Standing
 from bastide.governance.access.scope import EVERYTHING as EVERYTHING
 from bastide.governance.access.scope import Scope as Scope
 from bastide.ports.platform.catalogue import CatalogueReads
+from bastide.ports.platform.conversations import ConversationReads
 from bastide.ports.platform.inventory import InventoryReads
 
 
@@ -110,3 +111,5 @@ class Stores(Protocol):
     def catalogue(self) -> CatalogueReads: ...
     @property
     def inventory(self) -> InventoryReads: ...
+    @property
+    def conversations(self) -> ConversationReads: ...

@@ -23,6 +23,7 @@ from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, RecordId
 from bastide.core.plan import Outcome, Plan
 from bastide.ports.platform.catalogue import CatalogueWrites
+from bastide.ports.platform.conversations import ConversationWrites
 from bastide.ports.platform.inventory import InventoryWrites
 
 
@@ -103,6 +104,8 @@ class UnitOfWork(Protocol):
     def catalogue(self) -> CatalogueWrites: ...
     @property
     def inventory(self) -> InventoryWrites: ...
+    @property
+    def conversations(self) -> ConversationWrites: ...
     @property
     def ledger(self) -> LedgerWrites: ...
 

@@ -11,6 +11,8 @@ CPU_SECONDS_AT_LEAST = 300
 OCTETS_PER_CPU_SECOND = 5_000_000
 """Far below what the slowest path does: a limit against loops, not a schedule."""
 
+FOR_EVER_SECONDS = 10 * 366 * 86_400
+
 
 def _say(**line: Any) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
@@ -23,12 +25,15 @@ def main() -> None:
 
     missing = wiring.separate()
     octets = int(order.get("octets", 0))
-    wiring.bound(int(order["memory_bytes"]), CPU_SECONDS_AT_LEAST + octets // OCTETS_PER_CPU_SECOND)
+    seconds = FOR_EVER_SECONDS if "live" in order else CPU_SECONDS_AT_LEAST + octets // OCTETS_PER_CPU_SECOND
+    wiring.bound(int(order["memory_bytes"]), seconds)
     began = time.monotonic()
-    from bastide.controller.workers.parser.work import scan, tokens, warm_up
+    from bastide.controller.workers.parser import live
+    from bastide.controller.workers.parser.work import matcher_of, scan, tokens, warm_up
 
     vendor = wiring.vendors()
     captures = wiring.open_captures([(entry["name"], entry["descriptor"]) for entry in order["captures"]])
+    ring = wiring.open_ring(order["live"]) if "live" in order else None
     described = order.get("fingerprints")
     fingerprints = wiring.read_descriptor(described) if described is not None else None
     warm_up()
@@ -39,6 +44,9 @@ def main() -> None:
         _say(progress=name, done=done, size=size)
 
     try:
+        if ring is not None:
+            live.follow(ring, matcher_of(fingerprints), vendor, float(order["every"]), _say)
+            return
         if "wanted" in order:
             report = tokens(captures, vendor, order, progress)
         else:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from bastide.flows.scan_captures import Progress, scan_captures
+from bastide.network.traffic.conversations import Told, as_json
 from bastide.network.traffic.devices import Vendor, devices_of
 from bastide.network.traffic.dissect import BY_PROTOCOL, Context, Malformed, dissect
 from bastide.network.traffic.identity.base import decode
 from bastide.network.traffic.identity.match import Matcher
 from bastide.network.traffic.identity.observation import observations_of
 from bastide.network.traffic.identity.tokens import tokens_of
+from bastide.network.traffic.kernel.ring import RING_STATE, index_block
 from bastide.network.traffic.kernel.tables import new_tables, relabel
 from bastide.network.traffic.reading import reader_of
 from bastide.network.traffic.report import report_of
@@ -30,13 +32,22 @@ def scan(
     progress: Progress,
 ) -> dict[str, Any]:
     """The report on all captures together; ``fingerprints`` is the document of a base to compare with."""
-    matcher = Matcher(decode(fingerprints)) if fingerprints is not None else None
+    matcher = matcher_of(fingerprints)
     survey = Survey(deep=int(order.get("deep", 1)))
     began = time.perf_counter()
     scan_captures(captures, survey, _seldom(progress))
-    report = report_of(survey, vendor, matcher)
+    devices = devices_of(survey, vendor)
+    report = report_of(survey, vendor, matcher, devices=devices)
+    if order.get("conversations"):
+        talks, report["conversations_left_out"] = Told().since(survey, devices)
+        report["conversations"] = [as_json(talk) for talk in talks]
     report["seconds"] = round(time.perf_counter() - began, 4)
     return report
+
+
+def matcher_of(fingerprints: bytes | None) -> Matcher | None:
+    """A matcher for a base's document, where there is one."""
+    return Matcher(decode(fingerprints)) if fingerprints is not None else None
 
 
 def tokens(captures: Sequence[Capture], vendor: Vendor, order: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -79,6 +90,8 @@ def warm_up() -> None:
     _feed(head + record + frame, survey)
     block = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
     _feed(block + struct.pack("<IIHHII", 1, 20, 1, 0, 0, 20), survey)
+    state = np.zeros(RING_STATE, np.int64)
+    index_block(np.frombuffer(bytes(64), np.uint8), 0, 64, 1, state, survey.records)
     relabel(survey.tables, 0, 0)
     report_of(survey, lambda _: None)
     for name in BY_PROTOCOL:

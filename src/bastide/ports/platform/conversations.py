@@ -1,0 +1,31 @@
+"""Whom devices spoke to, by the hour: what learning, simulation and the map of the network read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from bastide.core.conversation import Conversation
+from bastide.core.ids import DeviceId
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which conversations: of some devices (none: of all), seen from ``since`` and before ``until``; the busiest first."""
+
+    since: datetime
+    until: datetime
+    devices: tuple[DeviceId, ...] = ()
+    limit: int = 10_000
+
+
+class ConversationWrites(Protocol):
+    def add(self, source: str, window: str, at: datetime, seen: Sequence[Conversation]) -> None:
+        """Adds what ``source`` saw in a window of time. The same window again changes nothing, so it may be handed in twice."""
+        ...
+
+
+class ConversationReads(Protocol):
+    async def list(self, wanted: Wanted) -> Sequence[Conversation]:
+        """The hours between two moments added up: one value for each device, peer, port, protocol and direction."""
+        ...

@@ -1,0 +1,61 @@
+"""Whom devices spoke to: one suite over memory, SQLite and PostgreSQL."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bastide.core.conversation import Conversation
+from bastide.ports.platform.conversations import Wanted
+from bastide.testing.clock import EPOCH
+from tests.ports.conftest import State
+from tests.ports.values import HOUR, A, B
+
+DNS = Conversation(A, "192.0.2.53", "", "udp", 53, "dns", True, 1, 2, 3, 100, 200, EPOCH, EPOCH + timedelta(seconds=9))
+CLOUD = Conversation(A, "198.51.100.7", "cloud.example", "tcp", 443, "tls", True, 1, 9, 9, 900, 9000, EPOCH, EPOCH)
+DAY = timedelta(days=1)
+
+
+async def heard(state: State, *seen: Conversation, window: str = "1", source: str = "main/eth0") -> None:
+    async with state.units("test") as work:
+        work.conversations.add(source, window, EPOCH, seen)
+
+
+async def told(
+    state: State, since: datetime = EPOCH - DAY, until: datetime = EPOCH + DAY, **more: object
+) -> list[Conversation]:
+    return list(await state.stores.conversations.list(Wanted(since, until, **more)))  # type: ignore[arg-type]
+
+
+async def test_a_window_that_is_handed_in_twice_is_taken_once(state: State) -> None:
+    await heard(state, DNS, CLOUD)
+    await heard(state, DNS, CLOUD)
+    assert await told(state) == [CLOUD, DNS]
+    await heard(state, DNS, window="2")
+    await heard(state, DNS, source="main/eth1")
+    assert [one.flows for one in await told(state)] == [1, 3]
+
+
+async def test_hours_are_added_up_and_the_last_name_holds(state: State) -> None:
+    later = replace(CLOUD, first_seen=EPOCH + HOUR, last_seen=EPOCH + HOUR + HOUR / 2, peer_name="cloud.example")
+    nameless = replace(CLOUD, first_seen=EPOCH + HOUR * 2, last_seen=EPOCH + HOUR * 2, peer_name="")
+    await heard(state, CLOUD, later, nameless)
+    (one,) = await told(state)
+    assert (one.peer_name, one.flows, one.bytes_received) == ("cloud.example", 3, 27_000)
+    assert (one.first_seen, one.last_seen) == (EPOCH, EPOCH + HOUR * 2)
+    assert [each.flows for each in await told(state, since=EPOCH + HOUR, until=EPOCH + HOUR * 2)] == [1]
+
+
+async def test_only_the_wanted_devices_are_told_the_busiest_first(state: State) -> None:
+    await heard(state, DNS, CLOUD, replace(DNS, device=B, bytes_sent=5000))
+    assert [one.device for one in await told(state, devices=(B,))] == [B]
+    assert await told(state, limit=1) == [CLOUD]
+    assert await told(state, devices=(A, B), limit=2) == [CLOUD, replace(DNS, device=B, bytes_sent=5000)]
+
+
+async def test_who_called_and_what_was_spoken_keep_conversations_apart(state: State) -> None:
+    await heard(state, CLOUD, replace(CLOUD, opened_by_device=False), replace(CLOUD, protocol="http"))
+    assert len(await told(state)) == 3
+
+
+async def test_one_unit_may_hold_the_same_conversation_many_times(state: State) -> None:
+    await heard(state, *[DNS] * 50)
+    assert [one.flows for one in await told(state)] == [50]
