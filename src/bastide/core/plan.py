@@ -54,6 +54,36 @@ class UpdateEligibility(StrEnum):
     NONE = "none"
 
 
+class Circle(StrEnum):
+    """Whom the device may reach on the network: what its ``profile`` says, or what its zone leaves it.
+
+    ``onboarding``: only what it takes to be enrolled. ``quarantine``: only the hosts that repair. ``guest``: the internet,
+    nothing local. ``maintenance``: only what exceptions name, each with an end. ``nothing``: nobody.
+    """
+
+    PROFILE = "profile"
+    ONBOARDING = "onboarding"
+    QUARANTINE = "quarantine"
+    GUEST = "guest"
+    MAINTENANCE = "maintenance"
+    NOTHING = "nothing"
+
+
+class NetworkMode(StrEnum):
+    """``observe``: what a profile denies is logged and let through. ``enforce``: it is dropped."""
+
+    OBSERVE = "observe"
+    ENFORCE = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkGrant:
+    """What the device's gateway must hold."""
+
+    circle: Circle = Circle.NOTHING
+    mode: NetworkMode = NetworkMode.ENFORCE
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Immutable; the ledger holds each one that was intended."""
@@ -65,6 +95,7 @@ class Plan:
     credential: CredentialState
     update: UpdateEligibility
     made_at: datetime
+    network: NetworkGrant = NetworkGrant()
 
     def same_effect(self, other: "Plan | None") -> bool:
         """True where the other asks every point for the same, whenever it was made."""

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from bastide.core.decision import Decision
 from bastide.core.device import Device
-from bastide.core.plan import CredentialState, Plan, UpdateEligibility
+from bastide.core.plan import Circle, CredentialState, NetworkGrant, Plan, UpdateEligibility
 from bastide.core.profile import Profile
 from bastide.core.standing import Standing
 from bastide.network.broker.grant import grant
@@ -25,6 +25,14 @@ _UPDATE = {
     Standing.UNKNOWN: UpdateEligibility.NONE,
     Standing.RETIRED: UpdateEligibility.NONE,
 }
+_CIRCLE = {
+    Standing.TRUSTED: Circle.PROFILE,
+    Standing.RESTRICTED: Circle.PROFILE,
+    Standing.PENDING: Circle.ONBOARDING,
+    Standing.QUARANTINED: Circle.QUARANTINE,
+    Standing.UNKNOWN: Circle.NOTHING,
+    Standing.RETIRED: Circle.NOTHING,
+}
 
 
 def plan(device: Device, decision: Decision, profile: Profile, generation: int, at: datetime) -> Plan:
@@ -36,5 +44,6 @@ def plan(device: Device, decision: Decision, profile: Profile, generation: int, 
         broker=grant(profile, device.id, decision.standing),
         credential=_CREDENTIAL[decision.standing],
         update=_UPDATE[decision.standing],
+        network=NetworkGrant(_CIRCLE[decision.standing]),
         made_at=at,
     )

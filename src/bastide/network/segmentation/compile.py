@@ -78,8 +78,8 @@ def compile_site(assignments: Sequence[Assignment], site: Site) -> Compiled:
         )
     chains: list[Chain] = []
     for one in ordered:
-        chains += _profile_chains(one.profile)
-    chains += [_outside_chain(), _judge(ordered)]
+        chains += profile_chains(one.profile)
+    chains += [unbound_chain(), _judge(ordered)]
     sets = (*_device_maps(ordered), *_bindings(ordered), *_peer_sets(ordered, site))
     return Compiled(Ruleset(TABLE, sets, tuple(chains)), tuple(_notes(ordered, site)))
 
@@ -102,24 +102,30 @@ def implicit_entries() -> tuple[Entry, ...]:
     )
 
 
-def profile_chain(profile: MUDFile, side: Side) -> str:
-    return identifier("from" if side is Side.FROM_DEVICE else "to", profile.url)
+def profile_chain(profile: MUDFile, side: Side, *, observed: bool = False) -> str:
+    """The chain that judges a side of the profile's devices; one of its own for those that are only observed."""
+    return ("watch_" if observed else "") + identifier("from" if side is Side.FROM_DEVICE else "to", profile.url)
 
 
-def _profile_chains(profile: MUDFile) -> Iterator[Chain]:
+def deny_chain(name: str, said: str, prefix: str, *, observed: bool = False) -> Chain:
+    """What is denied: some of it logged, all of it counted, and dropped unless it is only observed."""
+    return Chain(
+        name,
+        (
+            Rule((Log(comment(prefix)[:100] + " ", LOG_GROUP, LOGGED_PER_SECOND, LOG_BURST),)),
+            Rule((Counter(), Verdict("return" if observed else "drop")), comment(said)),
+        ),
+    )
+
+
+def profile_chains(profile: MUDFile, *, observed: bool = False) -> Iterator[Chain]:
+    """A profile's two chains, each after the one where it denies."""
     for side in Side:
-        name = profile_chain(profile, side)
-        deny = (
-            name.replace("from_", "deny_from_", 1) if side is Side.FROM_DEVICE else name.replace("to_", "deny_to_", 1)
-        )
-        prefix = comment(f"bastide {side.value} {profile.url.split('//', 1)[1]}")[:100] + " "
-        yield Chain(
-            deny,
-            (
-                Rule((Log(prefix, LOG_GROUP, LOGGED_PER_SECOND, LOG_BURST),)),
-                Rule((Counter(), Verdict("drop")), comment(f"{side.value} denied")),
-            ),
-        )
+        name = profile_chain(profile, side, observed=observed)
+        deny = f"deny_{name}"
+        mode = "watch" if observed else "bastide"
+        said = f"{side.value} {'would be denied' if observed else 'denied'}"
+        yield deny_chain(deny, said, f"{mode} {side.value} {profile.url.split('//', 1)[1]}", observed=observed)
         rules: list[Rule] = [Rule((Match("ct state", "invalid"), Verdict("goto", deny)))]
         for one in profile.policy(side):
             for entry in one.entries:
@@ -135,7 +141,7 @@ def _profile_chains(profile: MUDFile) -> Iterator[Chain]:
         )
 
 
-def _outside_chain() -> Chain:
+def unbound_chain() -> Chain:
     """What a device's hardware may send under another address: what it takes to get one (DHCP, link-local)."""
     let = (Counter(), Verdict("return"))
     return Chain(
@@ -208,7 +214,7 @@ def _bindings(assignments: Sequence[Assignment]) -> Iterator[ElementSet]:
 
 
 def _peer_sets(assignments: Sequence[Assignment], site: Site) -> Iterator[ElementSet]:
-    names, classes = _wanted(assignments)
+    names, classes = wanted([one.profile for one in assignments])
     for version in _VERSIONS:
         for name in sorted(names):
             yield ElementSet(
@@ -249,19 +255,19 @@ def _elements(addresses: Iterable[Address], version: int) -> tuple[tuple[str, ..
     return tuple((kind[one],) for one in mine)
 
 
-def _wanted(assignments: Sequence[Assignment]) -> tuple[set[str], set[Peers]]:
+def wanted(profiles: Iterable[MUDFile]) -> tuple[set[str], set[Peers]]:
     """The names and classes that rules look up."""
     names: set[str] = set()
     classes: set[Peers] = set()
-    for one in assignments:
+    for profile in profiles:
         for entry in implicit_entries():
             classes |= set(entry.peers)
         for side in Side:
-            for acl in one.profile.policy(side):
+            for acl in profile.policy(side):
                 for entry in acl.entries:
                     if opens(entry, side) and versions(entry, acl.type):
                         names |= {name for name in (entry.source_name, entry.destination_name) if name}
-                        classes |= {resolved(peers, one.profile.authority) for peers in entry.peers}
+                        classes |= {resolved(peers, profile.authority) for peers in entry.peers}
     return names, classes
 
 
@@ -279,7 +285,7 @@ def _no_address_twice(assignments: Sequence[Assignment]) -> None:
 
 
 def _notes(assignments: Sequence[Assignment], site: Site) -> Iterator[Note]:
-    names, classes = _wanted(assignments)
+    names, classes = wanted([one.profile for one in assignments])
     for name in sorted(names - set(site.names)):
         yield Note("segmentation:name:empty", f"{name} has no address yet: a resolver must fill its set.")
     for peers in sorted(classes, key=lambda one: (one.kind.value, one.name)):
