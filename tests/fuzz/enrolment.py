@@ -2,8 +2,14 @@
 
 from base64 import b64encode
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+
 from bastide.core.error import Unreadable
 from bastide.device.credential.est import decode_body
+from bastide.device.credential.ocsp import read_question
 from bastide.device.identity.request import accept_request
 from bastide.wire.journal import GENESIS, Entry, read_lines, write_line
 from bastide.wire.nkeys import Kind, decode_public, encode_public, sign_jwt, verify_jwt
@@ -50,7 +56,12 @@ def _token(data: bytes) -> object:
         raise Unreadable("not text") from error
 
 
+_ASKED = ocsp.OCSPRequestBuilder().add_certificate_by_hash(bytes(32), bytes(32), 4711, hashes.SHA256())
+_OCSP = _ASKED.build().public_bytes(Encoding.DER)
+_OCSP_NONCE = _ASKED.add_extension(x509.OCSPNonce(bytes(32)), critical=False).build().public_bytes(Encoding.DER)
+
 TARGETS = [
+    Target("ocsp", read_question, (_OCSP, _OCSP_NONCE)),
     Target(
         "signer-request",
         _request,

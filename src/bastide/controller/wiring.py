@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from cryptography import x509
+
 from bastide.adapters.clock import RandomIds, SystemClock, SystemEntropy
 from bastide.adapters.datadir.layout import DataDirectory, open_directory, write_private
 from bastide.adapters.passwords import Argon2Passwords
@@ -27,7 +29,7 @@ from bastide.adapters.sql.ledger_reads import LedgerReads
 from bastide.adapters.sql.ledger_tree import SQLLedgerTree
 from bastide.adapters.sql.migrate import migrate
 from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
-from bastide.adapters.tls.leaves import LeafFiles
+from bastide.adapters.tls.leaves import LeafFiles, new_signing_key
 from bastide.controller.api.app import create_app
 from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
@@ -48,6 +50,7 @@ from bastide.controller.workers.silence import Silence
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
 from bastide.core.plan import CredentialState
 from bastide.device.identity.certificate import fingerprint
+from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import Claiming
 from bastide.flows.describe_kinds import ensure_generic
@@ -328,9 +331,18 @@ def _endpoints(house: House, governing: Governing) -> Endpoints:
         governing=governing,
     )
     trust = house.directory.trust
-    return Endpoints(
-        enrolling, house.stores.devices, [_der(trust / "issuing.pem"), _der(trust / "root.pem")], revocations
+    authorities = [_der(trust / "issuing.pem"), _der(trust / "root.pem")]
+    statuses = StatusAnswers(
+        x509.load_der_x509_certificate(authorities[0]),
+        house.units,
+        reads,
+        house.ledger,
+        house.signer,
+        house.clock,
+        house.ids,
+        new_signing_key,
     )
+    return Endpoints(enrolling, house.stores.devices, authorities, revocations, statuses)
 
 
 def _certificates(directory: DataDirectory) -> dict[str, bytes]:

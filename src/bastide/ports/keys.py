@@ -35,6 +35,10 @@ class Signer(Protocol):
         """A TLS server leaf (DER) for our own listeners. ``names`` are DNS names or IP addresses that the signer allows."""
         ...
 
+    async def ocsp_certificate(self, request_id: RequestId, *, csr: bytes) -> bytes:
+        """A delegated OCSP responder's certificate (DER, RFC 6960 4.2.2.2), a day long. Subject and extensions are ours."""
+        ...
+
     async def crl(
         self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime
     ) -> bytes:

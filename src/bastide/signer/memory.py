@@ -16,7 +16,7 @@ from bastide.wire.signing import Profile
 
 # About 200 bytes an entry; both windows together stay under 7 MB.
 WINDOW = 16_384
-_CERTIFICATES = frozenset({Profile.DEVICE, Profile.SERVER})
+_CERTIFICATES = frozenset({Profile.DEVICE, Profile.SERVER, Profile.OCSP})
 
 
 class Remembrance:

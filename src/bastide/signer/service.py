@@ -18,7 +18,7 @@ from bastide.ports.clock import Clock
 from bastide.signer.authority import Authorities
 from bastide.signer.journal import Journal
 from bastide.signer.memory import Remembrance
-from bastide.signer.profiles import Again, Desk, Limits, Sign, broker_user, checkpoint, crl, device, plan, server
+from bastide.signer.profiles import Again, Desk, Limits, Sign, broker_user, checkpoint, crl, device, ocsp, plan, server
 from bastide.wire.journal import Entry
 from bastide.wire.signing import (
     Answer,
@@ -37,6 +37,7 @@ T = TypeVar("T")
 PROFILES: Mapping[Profile, tuple[Sign, Again]] = {
     Profile.DEVICE: (device.sign, device.again),
     Profile.SERVER: (server.sign, server.again),
+    Profile.OCSP: (ocsp.sign, ocsp.again),
     Profile.CRL: (crl.sign, crl.again),
     Profile.CHECKPOINT: (checkpoint.sign, checkpoint.again),
     Profile.BROKER_USER: (broker_user.sign, broker_user.again),

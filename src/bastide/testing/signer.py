@@ -26,6 +26,7 @@ from bastide.core.merkle import EMPTY_ROOT, extends
 from bastide.device.identity.certificate import (
     authority_certificate,
     device_certificate,
+    ocsp_certificate,
     serial_number,
     server_certificate,
 )
@@ -125,6 +126,20 @@ class MemorySigner:
             return self._signed(builder)
 
         return self._once(request_id, ("server", csr, tuple(names)), sign)
+
+    async def ocsp_certificate(self, request_id: RequestId, *, csr: bytes) -> bytes:
+        def sign() -> bytes:
+            now = self._clock.now().replace(microsecond=0)
+            builder = ocsp_certificate(
+                accept_request(csr).public_key,
+                serial=serial_number(secrets.token_bytes(32)),
+                not_before=now - LATEST,
+                not_after=now + timedelta(days=1),
+                issuer=self.issuing.certificate,
+            )
+            return self._signed(builder)
+
+        return self._once(request_id, ("ocsp", csr), sign)
 
     async def crl(
         self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime

@@ -29,6 +29,7 @@ class Profile(StrEnum):
     DEVICE = "device"
     SERVER = "server"
     CRL = "crl"
+    OCSP = "ocsp"
     CHECKPOINT = "checkpoint"
     BROKER_USER = "broker-user"
     PLAN = "plan"
@@ -59,6 +60,10 @@ class ServerCertificate(Message, frozen=True):
     names: Annotated[list[Annotated[str, Meta(min_length=1, max_length=253)]], Meta(min_length=1, max_length=16)]
 
 
+class OCSPResponder(Message, frozen=True):
+    csr: CSRBytes
+
+
 class CRL(Message, frozen=True):
     revoked: list[tuple[Serial, Seconds]]
     this_update: Seconds
@@ -83,11 +88,14 @@ class LastCheckpoint(Message, frozen=True):
     pass
 
 
-Body = DeviceCertificate | ServerCertificate | CRL | Checkpoint | BrokerUser | PlanToSign | LastCheckpoint
+Body = (
+    DeviceCertificate | ServerCertificate | OCSPResponder | CRL | Checkpoint | BrokerUser | PlanToSign | LastCheckpoint
+)
 
 BODIES: dict[Profile, type[Body]] = {
     Profile.DEVICE: DeviceCertificate,
     Profile.SERVER: ServerCertificate,
+    Profile.OCSP: OCSPResponder,
     Profile.CRL: CRL,
     Profile.CHECKPOINT: Checkpoint,
     Profile.BROKER_USER: BrokerUser,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -29,6 +30,7 @@ from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.controller.endpoints.app import Endpoints, create_endpoints_app, refused_in_handshake
 from bastide.controller.endpoints.peer import PeerCertificateProtocol
 from bastide.controller.serving import Leaf, Listener
+from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.claims import Claiming, NewClaim, create_claim
 from bastide.flows.govern_device import Governing
 from bastide.flows.issue_certificate import Enrolling
@@ -154,7 +156,10 @@ async def platform(data: Path) -> AsyncIterator[Platform]:
     governing = Governing(stores, units, (), clock)
     revocations = RevocationList(units, stores.credentials, ledger, client, clock, ids)
     authorities = [_der(data / "trust" / name) for name in ("issuing.pem", "root.pem")]
-    app = create_endpoints_app(Endpoints(enrolling, stores.devices, authorities, revocations))
+    issuing = x509.load_der_x509_certificate(authorities[0])
+    new_key = partial(ec.generate_private_key, ec.SECP256R1())
+    statuses = StatusAnswers(issuing, units, stores.credentials, ledger, client, clock, ids, new_key)
+    app = create_endpoints_app(Endpoints(enrolling, stores.devices, authorities, revocations, statuses))
     leaf = await _leaf(data, units, ledger, client, ids)
     port = free_ports(1)[0]
     trusted = data / "trust" / "authorities.pem"

@@ -21,6 +21,7 @@ from bastide.wire.signing import (
     Checkpoint,
     DeviceCertificate,
     LastCheckpoint,
+    OCSPResponder,
     Outcome,
     PlanToSign,
     ServerCertificate,
@@ -62,6 +63,9 @@ class SignerClient:
 
     async def server_certificate(self, request_id: RequestId, *, csr: bytes, names: Sequence[str]) -> bytes:
         return await self._ask(request_id, ServerCertificate(csr, list(names)))
+
+    async def ocsp_certificate(self, request_id: RequestId, *, csr: bytes) -> bytes:
+        return await self._ask(request_id, OCSPResponder(csr))
 
     async def crl(
         self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime

@@ -51,6 +51,7 @@ _HELD = select(enforced.c.point, enforced.c.holds).where(enforced.c.device == _O
 _CLAIM = select(claims).where(claims.c.id == _OF)
 _ISSUANCE = select(issuances).where(issuances.c.request == _OF)
 _BY_FINGERPRINT = select(certificates).where(certificates.c.fingerprint == _OF)
+_BY_SERIAL = select(certificates).where(certificates.c.serial == _OF)
 _BY_REQUEST = select(certificates).where(certificates.c.request == _OF)
 _ADD_CLAIM, _ADD_ISSUANCE, _ADD_CERTIFICATE = insert(claims), insert(issuances), insert(certificates)
 
@@ -158,6 +159,9 @@ class CredentialReads:
 
     async def certificate_for(self, request: RequestId) -> Certificate | None:
         return await self._one(_BY_REQUEST, request, _certificate)
+
+    async def certificate_by_serial(self, serial: str) -> Certificate | None:
+        return await self._one(_BY_SERIAL, serial, _certificate)
 
     async def certificates(self, device: DeviceId, limit: int) -> Sequence[Certificate]:
         query = select(certificates).where(certificates.c.device == device)

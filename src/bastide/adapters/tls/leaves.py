@@ -17,6 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
+def new_signing_key() -> ec.EllipticCurvePrivateKey:
+    """A P-256 key of this process's own."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
 @dataclass(frozen=True, slots=True)
 class LeafFiles:
     """``purpose`` is what serves with it; files are ``<purpose>.pem`` (leaf, then its chain) and ``<purpose>.key``."""
@@ -47,7 +52,7 @@ class LeafFiles:
 
     def request(self) -> tuple[bytes, bytes]:
         """A new P-256 key (PEM) and its certificate request (DER); nothing is written yet."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = new_signing_key()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.purpose)])
         csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
         pem = key.private_bytes(

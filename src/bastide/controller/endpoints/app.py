@@ -1,19 +1,25 @@
-"""The device endpoints as one ASGI app, bare Starlette: EST, update eligibility, the revocation list."""
+"""The device endpoints as one ASGI app, bare Starlette: EST, update eligibility, the revocation list, OCSP."""
 
+import asyncio
+from base64 import b64decode
+from binascii import Error as NotBase64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cryptography.x509.ocsp import OCSPResponseStatus
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bastide.controller.endpoints.est import EST
+from bastide.controller.endpoints.est import BODY_SECONDS, EST
 from bastide.controller.endpoints.peer import peer_certificate
 from bastide.controller.endpoints.refusals import Refusals, answer
 from bastide.core.error import BastideError
 from bastide.core.plan import CredentialState, UpdateEligibility
+from bastide.device.credential.ocsp import MAX_REQUEST_BYTES, unsigned_answer
 from bastide.device.identity.certificate import fingerprint
+from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.issue_certificate import Enrolling
 from bastide.flows.publish_revocations import RevocationList
 from bastide.ports.platform.stores import DeviceReads
@@ -27,6 +33,7 @@ class Endpoints:
     devices: DeviceReads
     authorities: Sequence[bytes]
     revocations: RevocationList
+    statuses: StatusAnswers
 
 
 def create_endpoints_app(deps: Endpoints) -> Starlette:
@@ -55,14 +62,44 @@ def create_endpoints_app(deps: Endpoints) -> Starlette:
             return answer(error)
         return Response(der, media_type="application/pkix-crl", headers={"Cache-Control": "max-age=60"})
 
+    async def ocsp(request: Request) -> Response:
+        asked = await _ocsp_request(request)
+        try:
+            der, kept = await deps.statuses.answer(asked)
+        except BastideError:
+            der, kept = unsigned_answer(OCSPResponseStatus.TRY_LATER), False
+        caching = "max-age=60, public, no-transform, must-revalidate" if kept else "no-store"
+        return Response(der, media_type="application/ocsp-response", headers={"Cache-Control": caching})
+
     routes = [
         *est.routes(),
         Route("/v1/eligibility", eligibility, methods=["GET"]),
         Route("/crl", crl, methods=["GET"]),
+        Route("/ocsp", ocsp, methods=["POST"]),
+        Route("/ocsp/{request:path}", ocsp, methods=["GET"]),
     ]
     app = Starlette(routes=routes)
     app.state.refusals = refusals
     return app
+
+
+async def _ocsp_request(request: Request) -> bytes:
+    """The request's bytes (RFC 6960 A.1: in the path as base64, or in the body); empty where they are none or too many."""
+    if request.method != "POST":
+        try:
+            return b64decode(request.path_params["request"][: MAX_REQUEST_BYTES * 2], validate=True)
+        except (NotBase64, ValueError):
+            return b""
+    received = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                received += part
+                if len(received) > MAX_REQUEST_BYTES:
+                    return b""
+    except (TimeoutError, ClientDisconnect):
+        return b""
+    return bytes(received)
 
 
 def refused_in_handshake(app: Starlette) -> Callable[[str], None]:

@@ -3,7 +3,7 @@
 - 4.1.2.2: the serial is positive and at most 20 octets; it carries at least 64 unpredictable bits.
 - 4.1.2.6, 4.2.1.6: a device's subject is ``CN=<device id>`` and nothing else; a server's names are subjectAltName.
 - 4.2.1.1, 4.2.1.2: authority and subject key identifiers are present; 4.2.1.3: keyUsage is digitalSignature, critical;
-  4.2.1.9: basicConstraints says CA false, critical; 4.2.1.12: extendedKeyUsage is clientAuth or serverAuth, one of them.
+  4.2.1.9: basicConstraints says CA false, critical; 4.2.1.12: extendedKeyUsage is one of clientAuth, serverAuth, OCSPSigning.
 
 The same values always make the same to-be-signed bytes: serial and times are handed in.
 """
@@ -64,6 +64,20 @@ def server_certificate(
     builder = _leaf(key, serial, not_before, not_after, issuer).subject_name(common_name(str(names[0])[:64]))
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     return builder.add_extension(x509.SubjectAlternativeName(general), critical=False)
+
+
+def ocsp_certificate(
+    key: ec.EllipticCurvePublicKey,
+    *,
+    serial: int,
+    not_before: datetime,
+    not_after: datetime,
+    issuer: x509.Certificate,
+) -> x509.CertificateBuilder:
+    """A delegated OCSP responder's certificate (RFC 6960 4.2.2.2): short-lived, so itself not looked up (4.2.2.2.1)."""
+    builder = _leaf(key, serial, not_before, not_after, issuer).subject_name(common_name("Bastide OCSP responder"))
+    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
+    return builder.add_extension(x509.OCSPNoCheck(), critical=False)
 
 
 def authority_certificate(

@@ -28,6 +28,10 @@ class CredentialReads(Protocol):
 
     async def certificate(self, fingerprint: str) -> Certificate | None: ...
 
+    async def certificate_by_serial(self, serial: str) -> Certificate | None:
+        """``serial`` is in hex, as in :class:`Certificate`."""
+        ...
+
     async def certificate_for(self, request: RequestId) -> Certificate | None: ...
 
     async def certificates(self, device: DeviceId, limit: int) -> Sequence[Certificate]:

@@ -181,6 +181,8 @@ _SAID: Mapping[str, tuple[str, str]] = {
     "signing:device:refused": ("was refused a certificate;;: {reason}", "restricted"),
     "signing:server:intended": ("A server certificate is asked for", ""),
     "signing:server:issued": ("A server certificate was issued;; until {not_after}", ""),
+    "signing:ocsp:intended": ("A certificate for the OCSP responder is asked for", ""),
+    "signing:ocsp:issued": ("The OCSP responder got its certificate;; serial {serial}", ""),
     "signing:crl:intended": ("A revocation list is asked for;; with {entries} entries", ""),
     "signing:crl:issued": ("A revocation list was issued;; with {entries} entries", ""),
     "access:session:opened": ("signed in;; by {means}", "act"),
