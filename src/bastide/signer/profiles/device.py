@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bastide.core.error import Refused
 from bastide.core.ids import DeviceId, is_device_id, is_name
-from bastide.device.identity.certificate import SIGNED_OVER, device_certificate, serial_number
+from bastide.device.identity.certificate import device_certificate, serial_number
 from bastide.device.identity.request import accept_request
 from bastide.signer.authority import Authorities
+from bastide.signer.issue import issue
 from bastide.signer.profiles import Desk, Signed
 from bastide.wire.signing import DeviceCertificate
 
@@ -33,15 +34,15 @@ def sign(ask: DeviceCertificate, desk: Desk) -> Signed:
     request = accept_request(ask.csr)
     issuing = desk.authorities.issuing
     serial = serial_number(desk.entropy)
-    certificate = device_certificate(
+    builder = device_certificate(
         request.public_key,
         DeviceId(ask.device),
         serial=serial,
         not_before=begins,
         not_after=ends,
         issuer=issuing,
-    ).sign(desk.authorities.keys.issuing, SIGNED_OVER[desk.authorities.keys.issuing.curve.name])
-    der = certificate.public_bytes(Encoding.DER)
+    )
+    der = issue(builder, desk.authorities).public_bytes(Encoding.DER)
     what = {
         "device": ask.device,
         "class": ask.device_class,

@@ -11,9 +11,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bastide.device.identity.certificate import SIGNED_OVER, ocsp_certificate, serial_number
+from bastide.device.identity.certificate import ocsp_certificate, serial_number
 from bastide.device.identity.request import accept_request
 from bastide.signer.authority import Authorities
+from bastide.signer.issue import issue
 from bastide.signer.profiles import Desk, Signed
 from bastide.wire.signing import OCSPResponder
 
@@ -23,20 +24,17 @@ LIFETIME = timedelta(days=1)
 
 def sign(ask: OCSPResponder, desk: Desk) -> Signed:
     request = accept_request(ask.csr)
-    issuing, key = desk.authorities.issuing, desk.authorities.keys.issuing
+    issuing = desk.authorities.issuing
     begins = (desk.now - BACKDATED).replace(microsecond=0)
     serial = serial_number(desk.entropy)
-    der = (
-        ocsp_certificate(
-            request.public_key,
-            serial=serial,
-            not_before=begins,
-            not_after=min(begins + BACKDATED + LIFETIME, issuing.not_valid_after_utc),
-            issuer=issuing,
-        )
-        .sign(key, SIGNED_OVER[key.curve.name])
-        .public_bytes(Encoding.DER)
+    builder = ocsp_certificate(
+        request.public_key,
+        serial=serial,
+        not_before=begins,
+        not_after=min(begins + BACKDATED + LIFETIME, issuing.not_valid_after_utc),
+        issuer=issuing,
     )
+    der = issue(builder, desk.authorities).public_bytes(Encoding.DER)
     return Signed(der, {"serial": f"{serial:x}", "certificate": b64encode(der).decode()})
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bastide.core.error import Refused
-from bastide.device.identity.certificate import SIGNED_OVER, serial_number, server_certificate
+from bastide.device.identity.certificate import serial_number, server_certificate
 from bastide.device.identity.request import accept_request
 from bastide.signer.authority import Authorities
+from bastide.signer.issue import issue
 from bastide.signer.profiles import Desk, Signed
 from bastide.wire.signing import ServerCertificate
 
@@ -30,15 +31,15 @@ def sign(ask: ServerCertificate, desk: Desk) -> Signed:
     issuing = desk.authorities.issuing
     begins = (desk.now - BACKDATED).replace(microsecond=0)
     serial = serial_number(desk.entropy)
-    certificate = server_certificate(
+    builder = server_certificate(
         request.public_key,
         names,
         serial=serial,
         not_before=begins,
         not_after=min(begins + desk.limits.server_lifetime, issuing.not_valid_after_utc),
         issuer=issuing,
-    ).sign(desk.authorities.keys.issuing, SIGNED_OVER[desk.authorities.keys.issuing.curve.name])
-    der = certificate.public_bytes(Encoding.DER)
+    )
+    der = issue(builder, desk.authorities).public_bytes(Encoding.DER)
     what = {"names": list(ask.names), "serial": f"{serial:x}", "certificate": b64encode(der).decode()}
     return Signed(der, what)
 
