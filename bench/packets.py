@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -97,7 +98,7 @@ def tshark(capture: Path, packets: int) -> float | None:
     return packets / (once() - once("-c", "1"))
 
 
-def nfstream(capture: Path) -> float | None:
+def nfstream(capture: Path, _: int) -> float | None:
     """Packets a second of nfstream with statistics and dissection, as it measures itself."""
     environment = CACHE / "nfstream"
     python = environment / "bin" / "python"
@@ -117,11 +118,12 @@ def main() -> int:
     options = argparse.ArgumentParser()
     options.add_argument("--packets", type=int, default=2_000_000)
     options.add_argument("--peer-packets", type=int, default=400_000)
+    options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--quick", action="store_true")
     options.add_argument("--skip-nfstream", action="store_true")
     given = options.parse_args()
     if given.quick:
-        given.packets, given.peer_packets = 500_000, 100_000
+        given.packets, given.peer_packets, given.rounds = 500_000, 100_000, 1
     print(facts("numba", "numpy"))
     with tempfile.TemporaryDirectory(prefix="bastide-bench-") as folder:
         large, small = Path(folder) / "large.pcap", Path(folder) / "small.pcap"
@@ -129,24 +131,31 @@ def main() -> int:
         size = large.stat().st_size / 1e6
         print(f"input: {packets:,} packets, {size:,.0f} MB; peers read {few:,} packets of the same kind; one core each")
         ours(small, 1, few)  # compiles, or loads what was compiled
-        fast, fast_memory = ours(large, 0, packets)
-        full, full_memory = ours(large, 1, packets)
-        print(f"Bastide, fast path (flows, device counters):        {fast:>12,.0f} packets/s, peak {fast_memory} MiB")
-        print(f"Bastide, full scan (protocols, names, findings):    {full:>12,.0f} packets/s, peak {full_memory} MiB")
-        seconds = command_line(large)
-        print(
-            f"`bastide scan --json`, the whole process:           {packets / seconds:>12,.0f} packets/s ({seconds:.2f} s)"
+        peers = {"tshark -T fields": tshark} | (
+            {} if given.skip_nfstream else {"nfstream, statistics and dissection": nfstream}
         )
-        results = {"tshark -T fields": tshark(small, few)}
-        if not given.skip_nfstream:
-            results["nfstream, statistics and dissection"] = nfstream(small)
-        for name, rate in results.items():
-            if rate is None:
-                print(f"{name}: not measured here")
-            else:
-                times = f"fast path {fast / rate:.0f} times, full scan {full / rate:.0f} times"
-                print(f"{name + ':':<51} {rate:>12,.0f} packets/s; {times}")
-    print(json.dumps({"fast": round(fast), "full": round(full), "peers": results}))
+        rates: dict[str, list[float]] = {}
+        ratios: dict[str, list[float]] = {}
+        memory: dict[str, int] = {}
+        for _ in range(given.rounds):  # in turn, so that a machine that changes its pace does so for all
+            for name, deep in (("fast path", 0), ("full scan", 1)):
+                rate, memory[name] = ours(large, deep, packets)
+                rates.setdefault(name, []).append(rate)
+            for name, measure in peers.items():
+                rate_or_none = measure(small, few)
+                if rate_or_none is None:
+                    continue
+                rates.setdefault(name, []).append(rate_or_none)
+                for path in ("fast path", "full scan"):
+                    ratios.setdefault(f"{path} / {name}", []).append(rates[path][-1] / rate_or_none)
+        seconds = command_line(large)
+        for name, told in rates.items():
+            peak = f", peak {memory[name]} MiB" if name in memory else ""
+            print(f"{name + ':':<40} {median(told):>12,.0f} packets/s ({min(told):,.0f} to {max(told):,.0f}){peak}")
+        print(f"{'`bastide scan --json`, whole process:':<40} {packets / seconds:>12,.0f} packets/s ({seconds:.2f} s)")
+        for name, told in ratios.items():
+            print(f"{name + ':':<60} {median(told):.1f} times ({min(told):.1f} to {max(told):.1f})")
+    print(json.dumps({name: round(median(told), 1) for name, told in (rates | ratios).items()}))
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     print(f"largest process of the run: {children} MiB")
     return 0

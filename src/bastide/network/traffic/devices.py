@@ -75,6 +75,13 @@ class SeenDevice:
     first_seen: datetime
     last_seen: datetime
     facts: dict[Fact, Seen] = field(default_factory=dict)
+    by_word: dict[str, list[tuple[str, int]]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        said: dict[str, list[tuple[str, int]]] = {}
+        for fact, seen in self.facts.items():
+            said.setdefault(fact.word, []).append((fact.value, seen.times))
+        object.__setattr__(self, "by_word", said)
 
     @property
     def name(self) -> str:
@@ -83,10 +90,10 @@ class SeenDevice:
     def values(self, *words: str) -> tuple[str, ...]:
         """What was said under these words, most often first, each value once."""
         found: dict[str, int] = {}
-        for fact, seen in self.facts.items():
-            if fact.word in words:
-                found[fact.value] = found.get(fact.value, 0) + seen.times
-        return tuple(sorted(found, key=lambda value: (-found[value], value)))
+        for word in words:
+            for value, times in self.by_word.get(word, ()):
+                found[value] = found.get(value, 0) + times
+        return tuple(sorted(found, key=lambda value: (-found[value], value))) if found else ()
 
 
 def moment(nanoseconds: int) -> datetime:

@@ -18,12 +18,14 @@ from bastide.network.traffic.kernel.records import RECORD_COLUMNS
 from bastide.network.traffic.kernel.tables import (
     BY_MAC,
     CLIENT_SHIFT,
-    D_HIGH,
     D_KIND,
     D_LOW,
     F_ADDRESS0,
     F_KEY,
     F_STATE,
+    S_FLOW,
+    S_SOURCE,
+    S_TARGET,
     SELECTED_COLUMNS,
     Tables,
     new_tables,
@@ -33,6 +35,9 @@ from bastide.network.traffic.words import PROTOCOLS, Protocol, name_of
 
 CHUNK = 8192
 """Records that are indexed before they are absorbed: their octets are still in the processor's cache then."""
+
+AHEAD = 32
+"""Packets that are decoded before the first of them is taken in, so that their flows are near by then."""
 
 MAX_FACTS = 512
 """Different facts kept of one device."""
@@ -102,7 +107,7 @@ class Survey:
         self.dissected = 0
         self._deep = deep
         self._on_message = on_message
-        self._view = np.zeros(VIEW, np.int64)
+        self._views = np.zeros((AHEAD, VIEW), np.int64)
         self._selected = np.zeros((1024, SELECTED_COLUMNS), np.int64)
         self._streams: dict[tuple[int, int], tuple[int, bytes]] = {}
         self._remembered: dict[int, int] = {}
@@ -117,14 +122,21 @@ class Survey:
         at = 0
         while at < rows:
             at, filled = absorb(
-                buffer, self.records, at, rows, self._numbers, self.tables, self._view, self._selected, self._deep
+                buffer, self.records, at, rows, self._numbers, self.tables, self._views, self._selected, self._deep
             )
             if filled:
-                for row in self._selected[:filled].tolist():
-                    self._read(buffer, row)
+                chosen = self._selected[:filled]
+                flows = self.tables.flows[chosen[:, S_FLOW]].tolist()
+                sources = self.tables.devices[chosen[:, S_SOURCE], : D_LOW + 1].tolist()
+                targets = self.tables.devices[chosen[:, S_TARGET], : D_LOW + 1].tolist()
+                for row, *known in zip(chosen.tolist(), flows, sources, targets, strict=True):
+                    self._read(buffer, row, *known)
         self._numbers += rows
 
-    def _read(self, buffer: Buffer, row: list[int]) -> None:
+    def _read(
+        self, buffer: Buffer, row: list[int], flow_row: list[int], source_row: list[int], target_row: list[int]
+    ) -> None:
+        """One payload. The rows of its flow and devices mean nothing where it has none (-1)."""
         offset, length, flow, direction, number, now, source, target, sequence, _, _, transport = row
         name = name_of(number)
         if name not in BY_PROTOCOL:
@@ -132,7 +144,7 @@ class Survey:
         payload = buffer[offset : offset + min(length, LIMIT)].tobytes()
         sport = dport = 0
         if flow >= 0:
-            ends = int(self.tables.flows[flow, F_KEY])
+            ends = flow_row[F_KEY]
             sport, dport = (ends >> 44) & 0xFFFF, (ends >> 28) & 0xFFFF
             if direction & 1:
                 sport, dport = dport, sport
@@ -179,7 +191,14 @@ class Survey:
         if message.protocol == "dns" and message.fields["type"] == "response":
             self._name(message)
         if message.said:
-            self._keep(message, flow, direction & 1, source, target, now)
+            self._keep(
+                message,
+                flow_row if flow >= 0 else None,
+                direction & 1,
+                Key(*source_row) if source >= 0 else None,
+                Key(*target_row) if target >= 0 else None,
+                now,
+            )
 
     def _name(self, answer: Message) -> None:
         """An address is called by the name that was asked for, whatever aliases the answer went through."""
@@ -201,14 +220,15 @@ class Survey:
         if int(self.tables.flows[flow, F_STATE]) & 0xFF == number:
             relabel(self.tables, flow, int(Protocol.TCP if transport == 6 else Protocol.UDP))
 
-    def _keep(self, message: Message, flow: int, direction: int, source: int, target: int, now: int) -> None:
+    def _keep(
+        self, message: Message, flow: list[int] | None, direction: int, source: Key | None, target: Key | None, now: int
+    ) -> None:
         ends: list[tuple[int, int, int]] = [(0, 0, 0), (0, 0, 0)]
-        if flow >= 0:
-            row = self.tables.flows[flow]
-            family = int(row[F_KEY]) & 0xFF
+        if flow is not None:
+            family = flow[F_KEY] & 0xFF
             ends = [
-                (family, int(row[F_ADDRESS0]), int(row[F_ADDRESS0 + 1])),
-                (family, int(row[F_ADDRESS0 + 2]), int(row[F_ADDRESS0 + 3])),
+                (family, flow[F_ADDRESS0], flow[F_ADDRESS0 + 1]),
+                (family, flow[F_ADDRESS0 + 2], flow[F_ADDRESS0 + 3]),
             ]
             if direction:
                 ends.reverse()
@@ -220,9 +240,9 @@ class Survey:
             if about not in speakers:
                 speaker: Speaker | None
                 if about == "":
-                    speaker = self._speaker(source, ends[0])
+                    speaker = Speaker(source, *ends[0]) if source is not None else None
                 elif about == "receiver":
-                    speaker = self._speaker(target, ends[1])
+                    speaker = Speaker(target, *ends[1]) if target is not None else None
                 else:
                     speaker = Speaker(Key(1, 0, int(about.replace(":", ""), 16)), 0, 0, 0)
                 speakers[about] = None if speaker is None else self._facts_of(speaker)
@@ -241,12 +261,6 @@ class Survey:
         if known is None and len(self.facts) < MAX_SPEAKERS:
             known = self.facts[speaker] = {}
         return known
-
-    def _speaker(self, device: int, address: tuple[int, int, int]) -> Speaker | None:
-        if device < 0:
-            return None
-        row = self.tables.devices[device]
-        return Speaker(Key(int(row[D_KIND]), int(row[D_HIGH]), int(row[D_LOW])), *address)
 
     @staticmethod
     def client_of(state: int) -> int:

@@ -3,7 +3,8 @@
 Compression pointers must point backwards and at most 32 are followed for a name; names are at most 255 octets.
 """
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
+from struct import Struct
 from typing import Any
 
 from bastide.network.traffic.dissect.cursor import Cursor
@@ -15,6 +16,7 @@ TYPES = {
 }  # fmt: skip
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 MAX_RECORDS = 96
+_HEADER, _RECORD = Struct(">6H"), Struct(">HHIH")
 MAX_QUESTIONS = 16
 
 # TXT keys of service discovery that name the thing (Apple's, Google's and common makers' lists).
@@ -23,11 +25,15 @@ _FIRMWARE_KEYS = ("fv", "firmware", "fw", "version", "srcvers", "bv", "vers", "s
 _MAKER_KEYS = ("manufacturer", "mf", "usb_mfg", "vendor")
 
 
-def name(cursor: Cursor) -> str:
-    """A domain name at the cursor, dots between labels, without the last one."""
+Known = dict[int, tuple[list[str], int]]
+"""Where each label of the names that were read begins: the labels of its name, and which of them it is."""
+
+
+def name(cursor: Cursor, known: Known) -> str:
+    """A domain name at the cursor, dots between labels, without the last one. ``known`` is of this message, and grows: most names
+    of a message end in one that was read before."""
     labels: list[str] = []
-    size = 0
-    jumps = 0
+    size = jumps = 0
     data, at, end = cursor.data, cursor.at, cursor.end
     lowest = at
     after = -1
@@ -44,11 +50,20 @@ def name(cursor: Cursor) -> str:
                 raise Malformed("A compression pointer does not point backwards.")
             if after < 0:
                 after = at + 2
+            ends_in = known.get(target)
+            if ends_in is not None:
+                rest = ends_in[0][ends_in[1] :]
+                size += sum(map(len, rest)) + len(rest)
+                if size > 255:
+                    raise Malformed("A domain name is longer than 255 octets.")
+                labels += rest
+                break
             lowest = target
             at = target
             continue
         if count >= 0x40:
             raise Malformed("A label is longer than 63 octets.")
+        start = at
         at += 1
         if count == 0:
             break
@@ -57,11 +72,12 @@ def name(cursor: Cursor) -> str:
         size += count + 1
         if size > 255:
             raise Malformed("A domain name is longer than 255 octets.")
+        known[start] = (labels, len(labels))
         labels.append(data[at : at + count].decode("utf-8", "replace"))
         at += count
     cursor.at = after if after >= 0 else at
     joined = ".".join(labels)
-    return joined if joined.isprintable() else "".join(c for c in joined if c.isprintable())
+    return joined if joined.isprintable() else "".join(filter(str.isprintable, joined))
 
 
 def _netbios(encoded: str) -> tuple[str, int]:
@@ -73,19 +89,19 @@ def _netbios(encoded: str) -> tuple[str, int]:
     return text(raw[:15]), raw[15]
 
 
-def _data(cursor: Cursor, kind: int, size: int) -> Any:
+def _data(cursor: Cursor, kind: int, size: int, known: Known) -> Any:
     """The data of a record in a form to show."""
     end = cursor.at + size
     if kind == 1 and size == 4:
-        return str(IPv4Address(cursor.take(4)))
+        return ".".join(map(str, cursor.take(4)))
     if kind == 28 and size == 16:
         return str(IPv6Address(cursor.take(16)))
     if kind in (2, 5, 12) and size:
-        return name(cursor)
+        return name(cursor, known)
     if kind == 33 and size >= 7:
         cursor.skip(4)
         port = cursor.u16()
-        return {"port": port, "target": name(cursor)}
+        return {"port": port, "target": name(cursor, known)}
     if kind == 16:
         strings: list[str] = []
         while cursor.at < end and len(strings) < 64:
@@ -105,11 +121,11 @@ def dissect(payload: bytes, context: Context) -> Message:
     if context.transport == "tcp":
         cursor.skip(2)
         cursor = Cursor(payload[2:])
-    identifier, flags = cursor.u16(), cursor.u16()
-    counts = [cursor.u16() for _ in range(4)]
+    identifier, flags, *counts = _HEADER.unpack(cursor.take(12))
+    known: Known = {}
     questions: list[dict[str, Any]] = []
     for _ in range(min(counts[0], MAX_QUESTIONS)):
-        asked = name(cursor)
+        asked = name(cursor, known)
         kind = cursor.u16()
         cursor.skip(2)
         questions.append({"rrname": asked, "rrtype": TYPES.get(kind, str(kind))})
@@ -117,16 +133,18 @@ def dissect(payload: bytes, context: Context) -> Message:
     for _ in range(min(sum(counts[1:]), MAX_RECORDS)):
         if cursor.left < 11:
             break
-        owner = name(cursor)
-        kind = cursor.u16()
-        cursor.skip(2)
-        ttl = cursor.u32()
-        size = cursor.u16()
+        owner = name(cursor, known)
+        kind, _, ttl, size = _RECORD.unpack(cursor.take(10))
         if size > cursor.left:
             break
         after = cursor.at + size
         records.append(
-            {"rrname": owner, "rrtype": TYPES.get(kind, str(kind)), "ttl": ttl, "rdata": _data(cursor, kind, size)}
+            {
+                "rrname": owner,
+                "rrtype": TYPES.get(kind, str(kind)),
+                "ttl": ttl,
+                "rdata": _data(cursor, kind, size, known),
+            }
         )
         cursor.at = after
     response = bool(flags & 0x8000)

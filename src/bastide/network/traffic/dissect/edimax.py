@@ -9,6 +9,7 @@ import re
 from bastide.network.traffic.dissect.message import Context, Dissector, Malformed, Message, Said, text
 
 _PARAMETER = re.compile(rb'<([a-z]{1,24}) value="([^"<]{0,128})" ?/>')
+_TURNED = tuple(bytes(((octet << turn) | (octet >> (8 - turn))) & 0xFF for octet in range(256)) for turn in range(8))
 MAX_PARAMETERS = 48
 _WORDS = {"model": "model", "type": "product", "devfwver": "firmware"}
 _KEPT = frozenset(("code", "model", "type", "devfwver", "productid", "encryption"))
@@ -19,8 +20,7 @@ def dissect(payload: bytes, context: Context) -> Message:
     turn = payload[0] - 0x3C if payload else -1
     if not 0 <= turn <= 7:
         raise Malformed("The first octet of an Edimax message is '<' plus 0 to 7.")
-    table = bytes(((octet << turn) | (octet >> (8 - turn))) & 0xFF for octet in range(256))
-    plain = b"<" + payload[1:].translate(table)
+    plain = b"<" + payload[1:].translate(_TURNED[turn])
     if not plain.startswith(b"<param>"):
         raise Malformed("An Edimax message begins with <param>.")
     found: dict[str, str] = {}

@@ -75,10 +75,11 @@ class Dissector:
 
 def text(raw: bytes) -> str:
     """Octets of a device as text that is safe to keep and show: UTF-8, no control characters, at most 256 characters."""
-    decoded = raw[: TEXT_LIMIT * 4].decode("utf-8", "replace")
+    # A line's end is stripped first: what is left is printable as it is, nearly always.
+    decoded = raw[: TEXT_LIMIT * 4].decode("utf-8", "replace").strip()
     if decoded.isprintable():
         return decoded[:TEXT_LIMIT].strip()
-    return "".join(character for character in decoded if character.isprintable())[:TEXT_LIMIT].strip()
+    return "".join(filter(str.isprintable, decoded))[:TEXT_LIMIT].strip()
 
 
 def mac(raw: bytes) -> str:

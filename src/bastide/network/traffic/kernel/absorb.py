@@ -13,15 +13,19 @@ from bastide.network.traffic.kernel.layers import (
     LINK_ONLY,
     NETWORK,
     TRANSPORT,
+    V_DIRECTION,
     V_DPORT,
     V_END,
     V_ETHERTYPE,
     V_FAMILY,
     V_FLAGS,
+    V_HASH,
+    V_KEY,
     V_MACS,
     V_OUTCOME,
     V_PAYLOAD,
     V_PROTOCOL,
+    V_REASON,
     V_SEQUENCE,
     V_SOURCE_HIGH,
     V_SOURCE_LOW,
@@ -34,6 +38,7 @@ from bastide.network.traffic.kernel.layers import (
     V_VLAN,
     decode,
 )
+from bastide.network.traffic.kernel.loads import prefetch
 from bastide.network.traffic.kernel.novelty import BUDGETS, CONTINUES, DEPTH, novelty, wanted_after
 from bastide.network.traffic.kernel.octets import be32, be48, mix
 from bastide.network.traffic.kernel.recognise import begins, recognise_tcp, recognise_udp
@@ -76,6 +81,7 @@ from bastide.network.traffic.kernel.tables import (
     F_STATE,
     F_WANT,
     FLAGS_SHIFT,
+    FLOW_COLUMNS,
     IPV6_FLAG,
     PEER,
     S_DIRECTION,
@@ -191,8 +197,8 @@ def _still(devices: Integers, view: Integers, device: int, source: bool) -> bool
 
 
 @inlined
-def _flow(tags: Integers, flows: Integers, counters: Integers, view: Integers, now: int) -> tuple[int, int, int]:
-    """(row, direction, 1 where it is new). Direction 0 is from the end that sorts first."""
+def _name_flow(view: Integers) -> None:
+    """Notes the flow's key, its hash, and the direction: 0 is from the end that sorts first."""
     sport, dport = int(view[V_SPORT]), int(view[V_DPORT])
     sh, sl = int(view[V_SOURCE_HIGH]), int(view[V_SOURCE_LOW])
     th, tl = int(view[V_TARGET_HIGH]), int(view[V_TARGET_LOW])
@@ -205,9 +211,25 @@ def _flow(tags: Integers, flows: Integers, counters: Integers, view: Integers, n
     key = (
         (sport << 44) | (dport << 28) | (int(view[V_TRANSPORT]) << 20) | (int(view[V_VLAN]) << 8) | int(view[V_FAMILY])
     )
-    state = mix(mix(mix(mix(mix(key, sl), tl), sh), th), 0x1B873593)
-    tag = state | 1
-    base = ((state >> 8) & (tags.shape[0] // WAYS - 1)) * WAYS
+    view[V_KEY] = key
+    view[V_DIRECTION] = direction
+    view[V_HASH] = mix(mix(mix(mix(mix(key, sl), tl), sh), th), 0x1B873593)
+
+
+@inlined
+def _bucket(tags: Integers, state: int) -> int:
+    return int(((state >> 8) & (tags.shape[0] // WAYS - 1)) * WAYS)
+
+
+@inlined
+def _flow(tags: Integers, flows: Integers, counters: Integers, view: Integers, now: int) -> tuple[int, int]:
+    """(row, 1 where it is new) of the flow that the view names."""
+    source, target = (V_TARGET_HIGH, V_SOURCE_HIGH) if view[V_DIRECTION] else (V_SOURCE_HIGH, V_TARGET_HIGH)
+    sh, sl = int(view[source]), int(view[source + 1])
+    th, tl = int(view[target]), int(view[target + 1])
+    key = int(view[V_KEY])
+    tag = int(view[V_HASH]) | 1
+    base = _bucket(tags, int(view[V_HASH]))
     for way in range(base, base + WAYS):
         if (
             tags[way] == tag
@@ -217,7 +239,7 @@ def _flow(tags: Integers, flows: Integers, counters: Integers, view: Integers, n
             and flows[way, F_ADDRESS0] == sh
             and flows[way, F_ADDRESS0 + 2] == th
         ):
-            return way, direction, 0
+            return way, 0
     way = base
     for candidate in range(base, base + WAYS):
         if tags[candidate] == 0:
@@ -235,7 +257,33 @@ def _flow(tags: Integers, flows: Integers, counters: Integers, view: Integers, n
     flows[way, F_ADDRESS0 + 3] = tl
     flows[way, F_KEY] = key
     flows[way, F_FIRST] = now
-    return way, direction, 1
+    return way, 1
+
+
+@inlined
+def _look_ahead(
+    buffer: Buffer, records: Integers, at: int, count: int, tags: Integers, flows: Integers, views: Integers
+) -> None:
+    """Decodes the next packets and asks for what they will need of the flow table. A look-up waits for memory most of the time;
+    asked for together, the waits of many overlap."""
+    for place in range(count):
+        view = views[place]
+        offset = int(records[at + place, OFFSET])
+        view[V_REASON] = decode(
+            buffer, offset, offset + int(records[at + place, CAPTURED]), int(records[at + place, LINK]), view
+        )
+        if view[V_OUTCOME] == TRANSPORT:
+            _name_flow(view)
+            prefetch(tags, _bucket(tags, int(view[V_HASH])))
+    for place in range(count):
+        if views[place, V_OUTCOME] == TRANSPORT:
+            state = int(views[place, V_HASH])
+            base = _bucket(tags, state)
+            for way in range(base, base + WAYS):
+                if tags[way] == state | 1:
+                    prefetch(flows, way * FLOW_COLUMNS)
+                    prefetch(flows, way * FLOW_COLUMNS + FLOW_COLUMNS // 2)
+                    break
 
 
 @inlined
@@ -276,24 +324,29 @@ def absorb(
     stop: int,
     number: int,
     tables: Tables,
-    view: Integers,
+    views: Integers,
     selected: Integers,
     deep: int,
 ) -> tuple[int, int]:
     """Takes ``records[start:stop]`` into the tables. Returns (where to go on, payloads selected); it stops early where
     ``selected`` is full. ``number`` is the number of the first record in the capture, from 0. ``deep`` 0 selects
-    nothing, 1 what is new, 2 every payload of a recognised flow."""
+    nothing, 1 what is new, 2 every payload of a recognised flow. ``views`` has a row for each packet looked ahead."""
     filled = 0
     flow_tags, flows, devices, counters = tables.flow_tags, tables.flows, tables.devices, tables.counters
     limit = selected.shape[0]
+    ahead = views.shape[0]
     for index in range(start, stop):
         if filled >= limit:
             return index, filled
+        place = (index - start) % ahead
+        if place == 0:
+            _look_ahead(buffer, records, index, min(ahead, stop - index), flow_tags, flows, views)
+        view = views[place]
         offset = int(records[index, OFFSET])
         captured = int(records[index, CAPTURED])
         octets = int(records[index, WIRE])
         now = int(records[index, TIME])
-        reason = decode(buffer, offset, offset + captured, int(records[index, LINK]), view)
+        reason = int(view[V_REASON])
         counters[C_PACKETS] += 1
         counters[C_BYTES] += octets
         if captured < octets:
@@ -348,7 +401,8 @@ def absorb(
                             filled += 1
             continue
 
-        flow, direction, new = _flow(flow_tags, flows, counters, view, now)
+        flow, new = _flow(flow_tags, flows, counters, view, now)
+        direction = int(view[V_DIRECTION])
         if new:
             label = _transport_name(int(view[V_TRANSPORT]))
             flows[flow, F_STATE] = label | (_first_client(view, direction) << CLIENT_SHIFT)

@@ -22,7 +22,7 @@ _DEPTHS = {
 DEPTH = np.array([_DEPTHS.get(name, 0) for name in PROTOCOLS], np.int64)
 """How many payloads of a direction are looked at, by protocol; 0 for those without a dissector."""
 
-_BUDGETS = {"mdns": 40, "ssdp": 40, "enip": 48, "http": 64}
+_BUDGETS = {"mdns": 40, "ssdp": 40, "enip": 24, "http": 64}
 BUDGETS = np.array([_BUDGETS.get(name, 96) for name in PROTOCOLS], np.int64)
 """Payloads of one device and one protocol that Python sees at most; fewer of those that announce the same over and over."""
 
