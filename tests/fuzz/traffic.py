@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bastide.flows.read_logs import read_logs
 from bastide.network.traffic.dissect import BY_PROTOCOL, DISSECTORS, Context, dissect
+from bastide.network.traffic.logs import Logs
 from bastide.network.traffic.reading import HEAD, reader_of
 from bastide.network.traffic.report import report_of
 from bastide.network.traffic.survey import CHUNK, Survey
 from tests.domain.network.traffic.build import DNS_FRAME, enhanced, interface, pcap, section
 from tests.domain.network.traffic.samples import SAMPLES
+from tests.domain.network.traffic.test_logs import CONN, DHCP, DNS, FLOW, TLS, File, lines
 from tests.fuzz import Target
 
 _SMALL = {"flow_bits": 6, "device_bits": 5, "pair_bits": 6, "seen_bits": 6}
@@ -48,7 +51,15 @@ def _seeds(names: tuple[str, ...]) -> tuple[bytes, ...]:
     )
 
 
+def _log(data: bytes) -> None:
+    logs = Logs()
+    read_logs([File(data, 4096)], logs)
+    logs.devices(lambda _: None)
+    logs.conversations()
+
+
 TARGETS = [
+    Target("logs", _log, (CONN.encode(), lines(DNS, DHCP).encode(), lines(FLOW, TLS).encode())),
     Target("capture-pcap", _capture, (pcap([DNS_FRAME] * 3), pcap([DNS_FRAME] * 3, order=">", nano=True))),
     Target("capture-pcapng", _capture, (section() + interface() + enhanced(DNS_FRAME) * 3,)),
     *(Target(f"dissect-{each.name}", _reads(each.reads[-1]), _seeds(each.reads)) for each in DISSECTORS),

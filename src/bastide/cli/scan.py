@@ -33,7 +33,10 @@ _SUBMITTED = (
 
 def scan(
     captures: Annotated[
-        list[Path], typer.Argument(help="Captures (pcap, pcapng) that are read together.", metavar="CAPTURE...")
+        list[Path],
+        typer.Argument(
+            help="Captures (pcap, pcapng) and logs (Zeek, Suricata EVE), read together.", metavar="CAPTURE..."
+        ),
     ],
     html: Annotated[Path | None, typer.Option("--html", help="Write one self-contained page to this file.")] = None,
     submit: Annotated[bool, typer.Option("--submit", help="Hand devices and findings to the running Bastide.")] = False,

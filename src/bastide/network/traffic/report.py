@@ -1,5 +1,7 @@
 """What a scan hands back: plain values, in the form of ``bastide scan --json``."""
 
+from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from bastide.network.traffic.devices import SeenDevice, Vendor, devices_of, moment
@@ -19,6 +21,7 @@ from bastide.network.traffic.kernel.tables import (
     C_PAIRS_EVICTED,
     C_TRUNCATED,
 )
+from bastide.network.traffic.logs import Logs
 from bastide.network.traffic.survey import Survey, counts_by_protocol
 from bastide.network.traffic.words import REASONS
 
@@ -74,6 +77,22 @@ def report_of(
             "messages_dissected": survey.dissected,
         },
     }
+
+
+def add_logs(report: dict[str, Any], logs: Logs) -> None:
+    """Adds what logs counted to a report whose devices are theirs already."""
+    report["packets"] += logs.packets
+    report["bytes"] += logs.octets
+    report["flows"] += logs.flows
+    protocols = Counter(report["protocols"]) + logs.protocols
+    report["protocols"] = dict(sorted(protocols.items(), key=lambda item: (-item[1], item[0])))
+    for reason, count in logs.unreadable.items():
+        report["undecodable"][reason] = report["undecodable"].get(reason, 0) + count
+    if logs.first is not None and logs.last is not None:
+        spans = [datetime.fromtimestamp(one, UTC).isoformat() for one in (logs.first, logs.last)]
+        report["first_seen"] = min(filter(None, (report["first_seen"], spans[0])))
+        report["last_seen"] = max(filter(None, (report["last_seen"], spans[1])))
+    report["limits"]["log_lines"] = logs.lines
 
 
 def _own_words(device: SeenDevice) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bastide.flows.read_logs import is_log, read_logs
 from bastide.flows.scan_captures import Progress, scan_captures
 from bastide.network.traffic.conversations import Told, as_json
 from bastide.network.traffic.devices import Vendor, devices_of
@@ -18,8 +19,9 @@ from bastide.network.traffic.identity.observation import observations_of
 from bastide.network.traffic.identity.tokens import tokens_of
 from bastide.network.traffic.kernel.ring import RING_STATE, index_block
 from bastide.network.traffic.kernel.tables import new_tables, relabel
+from bastide.network.traffic.logs import Logs, merged_with
 from bastide.network.traffic.reading import reader_of
-from bastide.network.traffic.report import report_of
+from bastide.network.traffic.report import add_logs, report_of
 from bastide.network.traffic.survey import Survey
 from bastide.ports.network import Capture
 
@@ -35,11 +37,18 @@ def scan(
     matcher = matcher_of(fingerprints)
     survey = Survey(deep=int(order.get("deep", 1)))
     began = time.perf_counter()
-    scan_captures(captures, survey, _seldom(progress))
+    written = [capture for capture in captures if is_log(capture)]
+    scan_captures([capture for capture in captures if capture not in written], survey, _seldom(progress))
+    logs = Logs()
+    read_logs(written, logs, _seldom(progress))
     devices = devices_of(survey, vendor)
-    report = report_of(survey, vendor, matcher, devices=devices)
+    both = merged_with(devices, logs.devices(vendor)) if written else devices
+    report = report_of(survey, vendor, matcher, devices=both)
+    if written:
+        add_logs(report, logs)
     if order.get("conversations"):
         talks, report["conversations_left_out"] = Told().since(survey, devices)
+        talks += logs.conversations()
         report["conversations"] = [as_json(talk) for talk in talks]
     report["seconds"] = round(time.perf_counter() - began, 4)
     return report
