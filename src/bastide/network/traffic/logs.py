@@ -111,7 +111,14 @@ class Logs:
                 raise _BadLine("log line without a header")
         except _BadLine as reason:
             self.unreadable[str(reason)] += 1
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ):  # a value of another form
             self.unreadable["log line malformed"] += 1
 
     def _header(self, line: str) -> None:
