@@ -8,6 +8,8 @@ import pytest
 
 from bastide.cli import run
 from tests.domain.network.mud.files import cloud, encoded, lamp
+from tests.domain.network.traffic.build import CAMERA, DNS_FRAME, pcap
+from tests.domain.network.traffic.test_findings import basic, session
 from tests.peers import require
 
 
@@ -95,3 +97,17 @@ def test_a_proof_without_root_says_what_it_needs(
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert run(["segment", "prove", "--profile", str(file)]) == 2
     assert "as root" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(400)  # the first one compiles the packet kernel
+def test_a_learned_profile_is_a_strict_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture, out = tmp_path / "site.pcap", tmp_path / "camera.json"
+    capture.write_bytes(pcap([*session(basic("admin", "admin"), b"HTTP/1.1 200 OK\r\n\r\n", 80), DNS_FRAME]))
+    assert run(["profile", "learn", str(capture), "--mac", CAMERA, "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["ports"], one["opened_by_device"]) for one in told["entries"]] == [([80, 80], False)]
+    assert [one["because"] for one in told["left_out"]] == ["nobody answered"]
+    assert run(["profile", "check", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+    assert run(["profile", "learn", str(capture), "--mac", "00:00:00:00:00:01", "--out", str(out)]) == 1
+    assert run(["profile", "learn", str(capture), "--mac", "camera", "--out", str(out)]) == 2

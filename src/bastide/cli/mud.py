@@ -8,17 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from bastide.cli.output import document, printable
+from bastide.cli import JUDGED_BAD
+from bastide.cli.output import JSON, document, printable, table
+from bastide.cli.wiring import parse_captures
 from bastide.core.error import Refused, Unreadable
+from bastide.network.profile.learn import Learned, learn, profile
 from bastide.network.profile.mud.members import Notes
 from bastide.network.profile.mud.names import address, authority, dns_name, mac, uri
 from bastide.network.profile.mud.read import read
 from bastide.network.profile.mud.signature import MAX_SIGNATURE_BYTES, Signature, judge, read_anchors
 from bastide.network.profile.mud.strictjson import MAX_BYTES
 from bastide.network.profile.mud.words import Kind, MUDFile, Network, Peers, Reading, Side
+from bastide.network.profile.mud.write import write
 from bastide.network.segmentation.compile import compile_site
 from bastide.network.segmentation.ruleset import as_json, as_text
 from bastide.network.segmentation.site import LOCAL_NETWORKS, Address, Assignment, Site, SiteDevice
+from bastide.network.traffic.conversations import Talk
 
 
 class Format(StrEnum):
@@ -134,3 +139,72 @@ def described(reading: Reading) -> dict[str, Any]:
     described["tls_profiles"] = sum(bool(e.tls) for side in Side for one in file.policy(side) for e in one.entries)
     described["notes"] = [{"code": n.code, "sentence": n.sentence, "count": n.count} for n in reading.notes]
     return described
+
+
+def learn_profile(
+    captures: Annotated[list[Path], typer.Argument(metavar="CAPTURE...", help="Captures of devices of one kind.")],
+    of: Annotated[Many, typer.Option("--mac", help="The device's MAC address; more than once for more of its kind.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the MUD file is written.")],
+    url: Annotated[str, typer.Option("--url", help="The file's MUD URL; else one that no resolver answers.")] = "",
+    at_least: Annotated[int, typer.Option("--at-least", min=1, help="Flows that an entry must have been seen in.")] = 1,
+    json: JSON = False,
+) -> int:
+    """Learn the smallest profile that allows what devices were seen to do. It allows nothing until somebody enforces it.
+
+    Ends with 1 where nothing was learned.
+    """
+    macs = sorted({mac(one, "--mac") for one in of})
+    report = parse_captures(captures, conversations=True)
+    heard = [_talk(one) for one in report["conversations"] if one["mac"] in macs]
+    lesson = learn(heard, at_least=at_least)
+    names = ", ".join(macs)
+    made = profile(
+        lesson,
+        url=uri(url, "--url") if url else f"https://learned.invalid/{macs[0].replace(':', '-')}.json",
+        at=datetime.now(UTC).replace(microsecond=0),
+        systeminfo=f"Learned from traffic of {names}"[:60],
+    )
+    if lesson.kept:
+        try:
+            out.write_bytes(write(made))
+        except OSError as error:
+            raise Refused(f"{out} cannot be written: {error.strerror}.") from error
+    if json:
+        told = [
+            {"entries": [_learned(one) for one in lesson.kept], "left_out": [_learned(one) for one in lesson.left_out]}
+        ]
+        document(told[0] | {"file": str(out) if lesson.kept else None, "macs": macs})
+        return 0 if lesson.kept else JUDGED_BAD
+    rows = [(str(one), one.flows, one.devices, f"{one.confidence:.2f}") for one in lesson.kept]
+    table(
+        ("MAY SPEAK", "FLOWS", "DEVICES", "CONFIDENCE"),
+        rows,
+        empty=f"Nothing was heard of {names} that could be allowed.",
+    )
+    if lesson.left_out:
+        typer.echo("\nLeft out:")
+        table(("WHAT", "FLOWS", "WHY"), [(str(one), one.flows, one.because) for one in lesson.left_out], empty="")
+    if lesson.kept:
+        typer.echo(
+            f"\nWritten to {out}: {len(lesson.kept)} entries; `bastide segment prove --profile {out}` proves its rules."
+        )
+    return 0 if lesson.kept else JUDGED_BAD
+
+
+def _talk(told: dict[str, Any]) -> Talk:
+    moments = {name: int(datetime.fromisoformat(told[name]).timestamp() * 1e9) for name in ("first", "last")}
+    return Talk(**(told | moments))
+
+
+def _learned(one: Learned) -> dict[str, Any]:
+    return {
+        "what": str(one),
+        "peer": str(one.peer),
+        "protocol": one.protocol,
+        "ports": [one.ports.low, one.ports.high] if one.ports else None,
+        "opened_by_device": one.opened_by_device,
+        "flows": one.flows,
+        "devices": one.devices,
+        "confidence": one.confidence,
+        "because": one.because,
+    }

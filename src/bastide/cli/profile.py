@@ -7,7 +7,7 @@ import typer
 
 from bastide.cli import JUDGED_BAD
 from bastide.cli.client import connect, segment
-from bastide.cli.mud import compile_profile, described, judged_signature, read_mud
+from bastide.cli.mud import compile_profile, described, judged_signature, learn_profile, read_mud
 from bastide.cli.output import DATA, JSON, document, printable, table
 from bastide.core.error import Unreadable
 from bastide.network.profile.document import MAX_DOCUMENT_BYTES, parse_profile
@@ -15,6 +15,7 @@ from bastide.network.profile.mud.words import Side
 
 app = typer.Typer(rich_markup_mode=None)
 app.command("compile")(compile_profile)
+app.command("learn")(learn_profile)
 
 
 @app.command("list")
