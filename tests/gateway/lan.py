@@ -133,6 +133,12 @@ class Connection:
             return False
         return bool(self.server.recv(4096))
 
+    def answers(self) -> bool:
+        """Whether what the server sends arrives."""
+        with contextlib.suppress(OSError):
+            self.server.send(b"y")
+        return bool(select.select([self.client], [], [], SHORT_S)[0])
+
     def __enter__(self) -> "Connection":
         return self
 

@@ -93,6 +93,8 @@ def test_quarantine_ends_an_open_connection_and_leaves_the_way_to_repair(lan: La
         assert connection.carries()
         made.take(item(f"device/{device_id(0)}", 2, member(0, Circle.QUARANTINE)))
         assert not connection.carries(expected=False)
+        assert made.settle() == 1  # and nothing reaches it on that connection any more
+        assert not connection.answers()
     assert lan.udp(lan.devices[0], lan.internet, REPAIR)
     made.take(item(f"device/{device_id(0)}", 3, member(0)))
     assert lan.udp(lan.devices[0], lan.internet, WEB)

@@ -28,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
     Command("profile", "bastide.cli.profile:app", "What each kind of device is expected to say and hear."),
     Command("segment", "bastide.cli.segment:app", "Who may talk to whom on the network; proved by real packets."),
+    Command("gateway", "bastide.cli.gateway:app", "The gateway of a site: join, run, and load its rules at boot."),
     Command(
         "match",
         "bastide.cli.match:match",

@@ -37,7 +37,7 @@ from bastide.controller.api.ledger import export_routes
 from bastide.controller.config import ControllerConfig
 from bastide.controller.console.install import install
 from bastide.controller.console.views.enrolling import Enrolment
-from bastide.controller.endpoints.app import Endpoints, create_endpoints_app, refused_in_handshake
+from bastide.controller.endpoints.app import Endpoints, Gateways, create_endpoints_app, refused_in_handshake
 from bastide.controller.endpoints.peer import PeerCertificateProtocol
 from bastide.controller.live import LiveRecords
 from bastide.controller.ready import say
@@ -141,6 +141,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         broker.enforcer,
         CredentialEnforcer(house.database, house.clock),
         UpdateEnforcer(house.database, house.clock),
+        broker.network,
     ]
     governing = Governing(house.stores, house.units, points, house.clock)
     await ensure_policy(governing)
@@ -166,7 +167,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         enrolment,
         lambda: _certificates(directory),
     )
-    endpoints = _endpoints(house, governing)
+    endpoints = _endpoints(house, governing, broker)
     device_app = create_endpoints_app(endpoints)
     listeners = {
         "console": Listener(console, config.host, config.console_port, _leaf(directory, "console")),
@@ -287,19 +288,23 @@ async def _first_run(house: House, door: Door) -> None:
 def _broker(house: House) -> BrokerSide:
     """The broker's configuration for whoever starts it, and our side of it, not connected yet."""
     config = house.config
-    write_broker_config(
-        house.directory,
-        host=config.host,
-        mqtt_port=config.mqtt_port,
-        nats_port=config.nats_port,
-        name=_origin(house.directory),
-    )
+
+    def write() -> None:
+        write_broker_config(
+            house.directory,
+            host=config.host,
+            mqtt_port=config.mqtt_port,
+            nats_port=config.nats_port,
+            name=_origin(house.directory),
+        )
+
+    write()
 
     async def state(certificate: bytes) -> CredentialState | None:
         found = await house.stores.credentials.certificate(fingerprint(certificate))
         return None if found is None else found.state
 
-    return BrokerSide(
+    side = BrokerSide(
         house.directory,
         config.nats_url or f"tls://localhost:{config.nats_port}",
         house.stores,
@@ -309,6 +314,8 @@ def _broker(house: House) -> BrokerSide:
         house.clock,
         house.ids,
     )
+    side.rewrite = write
+    return side
 
 
 def _samples(house: House, stack: AsyncExitStack) -> SampleStore:
@@ -317,7 +324,7 @@ def _samples(house: House, stack: AsyncExitStack) -> SampleStore:
     return samples
 
 
-def _endpoints(house: House, governing: Governing) -> Endpoints:
+def _endpoints(house: House, governing: Governing, broker: BrokerSide) -> Endpoints:
     reads = house.stores.credentials
     revocations = RevocationList(house.units, reads, house.ledger, house.signer, house.clock, house.ids)
     enrolling = Enrolling(
@@ -342,7 +349,12 @@ def _endpoints(house: House, governing: Governing) -> Endpoints:
         house.ids,
         new_signing_key,
     )
-    return Endpoints(enrolling, house.stores.devices, authorities, revocations, statuses)
+    gateways = Gateways(
+        broker.register_gateway,
+        (trust / "plan.pub").read_text(),
+        house.config.nats_url or f"tls://{house.config.host}:{house.config.nats_port}",
+    )
+    return Endpoints(enrolling, house.stores.devices, authorities, revocations, statuses, gateways)
 
 
 def _certificates(directory: DataDirectory) -> dict[str, bytes]:

@@ -18,6 +18,7 @@ class Point(StrEnum):
     BROKER = "broker"
     CREDENTIAL = "credential"
     UPDATE = "update"
+    NETWORK = "network"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,4 +47,6 @@ class MemoryEnforcer:
         if self._point is Point.BROKER:
             grant = plan.broker
             return f"publish {len(grant.publish)}, subscribe {len(grant.subscribe)}" if grant.may_connect else "refused"
+        if self._point is Point.NETWORK:
+            return f"{plan.network.circle.value}, {plan.network.mode.value}"
         return plan.credential.value if self._point is Point.CREDENTIAL else plan.update.value

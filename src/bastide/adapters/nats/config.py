@@ -10,7 +10,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bastide.adapters.nats.seeds import Part
@@ -56,6 +56,8 @@ class ServerConfig:
     pid: Path
     issuer: str
     keys: Mapping[Part, str]
+    gateways: Mapping[str, str] = field(default_factory=dict)
+    """The public nkey of each gateway, by its device id."""
     store_bytes: int = STORE_BYTES
 
 
@@ -66,7 +68,8 @@ def render(config: ServerConfig) -> str:
     key_file: {_q(config.key)}
     timeout: {HANDSHAKE_SECONDS}
     min_version: "1.2\""""
-    bypass = ", ".join(_q(keys[part]) for part in Part)
+    bypass = ", ".join(_q(key) for key in (*(keys[part] for part in Part), *config.gateways.values()))
+    gateways = "".join(_gateway(device, key) for device, key in sorted(config.gateways.items()))
     return f"""# Written by Bastide at each start; changes made here are lost.
 server_name: {_q(config.name)}
 listen: {_q(str(config.clients))}
@@ -112,7 +115,7 @@ accounts {{
           subscribe: [ "_INBOX.>", "ingest.>" ]
           allow_responses: true
       }} }}
-    ]
+{gateways}    ]
   }}
   {DEVICES} {{
     jetstream: enabled
@@ -138,6 +141,16 @@ authorization {{
     auth_users: [ {bypass} ]
   }}
 }}
+"""
+
+
+def _gateway(device: str, key: str) -> str:
+    """A gateway reads its own items and says what it applied and saw; it reaches nothing of another."""
+    items = f"$JS.API.CONSUMER.CREATE.KV_gateways.*.$KV.gateways.{device}.>"
+    return f"""      {{ nkey: {key}, permissions: {{
+          publish: [ {_q(items)}, {_q(f"gateway.{device}.>")} ]
+          subscribe: [ {_q(f"_INBOX_{device}.>")} ]
+      }} }}
 """
 
 

@@ -42,8 +42,22 @@ class _Client(Client):
 
 async def connect(cluster: Cluster, part: Part, *, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> Client:
     """A connection in the name of a part. It reconnects by itself; ``Unavailable`` where the first try fails."""
+    return await connect_as(
+        cluster.url, cluster.context(), cluster.key(part), f"bastide-{part}", on_reconnect=on_reconnect
+    )
+
+
+async def connect_as(
+    url: str,
+    context: ssl.SSLContext,
+    key: Ed25519PrivateKey,
+    name: str,
+    *,
+    inbox: str = "_INBOX",
+    on_reconnect: Callable[[], Awaitable[None]] | None = None,
+) -> Client:
+    """A connection that proves a key. ``inbox`` is where answers to it come, which nobody else may listen to."""
     client = _Client()
-    key = cluster.key(part)
     client.prove_with(key)
 
     async def quiet(error: Exception) -> None:
@@ -51,9 +65,10 @@ async def connect(cluster: Cluster, part: Part, *, on_reconnect: Callable[[], Aw
 
     try:
         await client.connect(
-            cluster.url,
-            name=f"bastide-{part}",
-            tls=cluster.context(),
+            url,
+            name=name,
+            tls=context,
+            inbox_prefix=inbox,
             tls_handshake_first=True,
             connect_timeout=CONNECT_SECONDS,
             reconnect_time_wait=0.1,  # type: ignore[arg-type]  # it only sleeps for it
@@ -67,7 +82,7 @@ async def connect(cluster: Cluster, part: Part, *, on_reconnect: Callable[[], Aw
     except (NATSError, OSError, ssl.SSLError, TimeoutError) as error:
         await client.close()
         raise Unavailable(
-            f"The broker at {cluster.url} does not answer: {error or type(error).__name__}. See nats/server.log.",
+            f"The broker at {url} does not answer: {error or type(error).__name__}. See nats/server.log.",
             code="nats:unavailable",
         ) from error
     return client

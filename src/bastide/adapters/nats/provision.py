@@ -5,7 +5,8 @@
   took all subjects, as the server makes it by itself, the broker would acknowledge messages that nobody keeps. So this is
   done before the first connection is let in, and again whenever the connection to the broker comes back.
 - ``INGEST_<partition>`` is an ingest worker's journal,
-  ``EVIDENCE`` what other processes observed, ``KV_plans`` what the broker holds for each device.
+  ``EVIDENCE`` what other processes observed, ``KV_plans`` what the broker holds for each device, ``KV_gateways`` the signed
+  items of each gateway.
 """
 
 import json
@@ -18,6 +19,7 @@ from bastide.core.error import Unavailable
 
 DOWNLINK = "$MQTT_msgs"
 EVIDENCE, PLANS = "EVIDENCE", "KV_plans"
+GATEWAYS, GATEWAYS_PREFIX = "KV_gateways", "$KV.gateways"
 JOURNAL_PREFIX, EVIDENCE_PREFIX, PLANS_PREFIX = "journal", "evidence", "$KV.plans"
 
 API_SECONDS = 10.0
@@ -50,6 +52,14 @@ _PLATFORM = (
         allow_rollup_hdrs=True,
         deny_delete=True,
         allow_direct=True,
+    ),
+    _stream(
+        GATEWAYS,
+        f"{GATEWAYS_PREFIX}.>",
+        max_msgs_per_subject=1,
+        max_bytes=_GIBIBYTE,
+        allow_rollup_hdrs=True,
+        deny_delete=True,
     ),
 )
 

@@ -4,7 +4,7 @@ number of the last change of rules, and packets that rules logged.
 
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from bastide.core.error import Unavailable
@@ -91,14 +91,22 @@ def _asked(netlink: socket.socket, request: bytes) -> Iterator[tuple[int, bytes]
         raise Unavailable(f"Netfilter does not answer: {error.strerror or error}.", code="nftables:netlink") from error
 
 
-def forget_connections(addresses: Collection[bytes]) -> int:
-    """Ends tracking of every connection of these (packed) addresses; gives how many there were."""
-    doomed: list[tuple[int, bytes]] = []
-    with _open() as netlink:
-        for version, family in ((4, socket.AF_INET), (16, socket.AF_INET6)):
-            if not any(len(one) == version for one in addresses):
+class Netfilter:
+    """One socket that stays open: the kernel waits some ten milliseconds for rules that go whenever one is closed."""
+
+    def __init__(self) -> None:
+        self._socket = _open()
+
+    def __del__(self) -> None:
+        self._socket.close()
+
+    def forget_connections(self, addresses: Collection[bytes]) -> int:
+        """Ends tracking of every connection of these (packed) addresses; gives how many there were."""
+        doomed: list[tuple[int, bytes]] = []
+        for size, family in ((4, socket.AF_INET), (16, socket.AF_INET6)):
+            if not any(len(one) == size for one in addresses):
                 continue
-            for _, content in _asked(netlink, _message(_CT_GET, _DUMP, family)):
+            for _, content in self._asked(_message(_CT_GET, _DUMP, family)):
                 attributes = dict(_attributes(content[4:]))
                 ends = {
                     end
@@ -113,20 +121,26 @@ def forget_connections(addresses: Collection[bytes]) -> int:
                         body += _attribute(_CT_ZONE, attributes[_CT_ZONE])
                     doomed.append((family, body))
         for of, body in doomed:
-            for _ in _asked(netlink, _message(_CT_DELETE, _ACK, of, body)):
+            for _ in self._asked(_message(_CT_DELETE, _ACK, of, body)):
                 pass
-    return len(doomed)
+        return len(doomed)
 
-
-def rules_generation() -> int:
-    """How often the rules of this network namespace changed, by whomever."""
-    with _open() as netlink:
-        netlink.send(_message(_GET_GENERATION, 0, socket.AF_UNSPEC))
-        for _, content in _messages(netlink.recv(_BUFFER)):
+    def rules_generation(self) -> int:
+        """How often the rules of this network namespace changed, by whomever."""
+        for _, content in self._asked(_message(_GET_GENERATION, _ACK, socket.AF_UNSPEC)):
             for kind, value in _attributes(content[4:]):
                 if kind == 1:
-                    return int(struct.unpack("!I", value[:4])[0])
-    raise Unavailable("The kernel does not say its rules' generation.", code="nftables:netlink")
+                    found = int(struct.unpack("!I", value[:4])[0])
+        return found
+
+    def _asked(self, request: bytes) -> Iterator[tuple[int, bytes]]:
+        try:
+            yield from list(_asked(self._socket, request))
+        except Unavailable:
+            # What is left of an answer must not be read as the next one.
+            self._socket.close()
+            self._socket = _open()
+            raise
 
 
 class LogReader:
@@ -140,18 +154,21 @@ class LogReader:
         for body in (command, mode):
             for _ in _asked(self._socket, _message(_LOG_CONFIG, _ACK, socket.AF_UNSPEC, body, group)):
                 pass
-        self._socket.settimeout(None)
+        self._socket.setblocking(False)
 
-    def run(self, take: Callable[[Logged], None]) -> None:
-        """For ever; on a thread of its own. What overflows is lost and counted by the kernel, not here."""
-        while True:
-            try:
-                data = self._socket.recv(_BUFFER)
-            except OSError:
-                continue  # more than the buffer holds came at once
-            for kind, content in _messages(data):
-                if kind == _LOG_PACKET:
-                    found = dict(_attributes(content[4:]))
-                    hardware = found.get(8, b"")
-                    prefix = found.get(10, b"").rstrip(b"\0").decode("ascii", "replace")
-                    take(Logged(prefix, hardware[4 : 4 + 6], found.get(9, b"")))
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def take(self) -> list[Logged]:
+        """What waits now. What overflows is lost; the rules' counters still counted it."""
+        found: list[Logged] = []
+        try:
+            while len(found) < 4096:
+                for kind, content in _messages(self._socket.recv(_BUFFER)):
+                    if kind == _LOG_PACKET:
+                        said = dict(_attributes(content[4:]))
+                        prefix = said.get(10, b"").rstrip(b"\0").decode("ascii", "replace")
+                        found.append(Logged(prefix, said.get(8, b"")[4:10], said.get(9, b"")))
+        except OSError:
+            pass  # nothing more now, or more than the buffer holds came at once
+        return found

@@ -22,7 +22,7 @@ from pydantic import (
 from bastide.core.decision import Release
 from bastide.core.evidence import SubjectKind, Trust
 from bastide.core.finding import Severity
-from bastide.core.plan import CredentialState, Point, UpdateEligibility
+from bastide.core.plan import Circle, CredentialState, NetworkMode, Point, UpdateEligibility
 from bastide.core.standing import Stage, Standing
 
 
@@ -172,6 +172,13 @@ class GrantOut(Answer):
     max_payload_bytes: int
 
 
+class NetworkOut(Answer):
+    """Whom the device may reach, and whether that is enforced or only watched."""
+
+    circle: Circle
+    mode: NetworkMode
+
+
 class PlanOut(Answer):
     """What every enforcement point must hold."""
 
@@ -181,6 +188,7 @@ class PlanOut(Answer):
     broker: GrantOut
     credential: CredentialState
     update: UpdateEligibility
+    network: NetworkOut
     made_at: datetime
 
 

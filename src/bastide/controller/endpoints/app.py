@@ -16,6 +16,7 @@ from bastide.controller.endpoints.est import BODY_SECONDS, EST
 from bastide.controller.endpoints.peer import peer_certificate
 from bastide.controller.endpoints.refusals import Refusals, answer
 from bastide.core.error import BastideError
+from bastide.core.ids import DeviceId
 from bastide.core.plan import CredentialState, UpdateEligibility
 from bastide.device.credential.ocsp import MAX_REQUEST_BYTES, unsigned_answer
 from bastide.device.identity.certificate import fingerprint
@@ -23,6 +24,7 @@ from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.issue_certificate import Enrolling
 from bastide.flows.publish_revocations import RevocationList
 from bastide.ports.platform.stores import DeviceReads
+from bastide.wire.nkeys import Kind, decode_public
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,16 @@ class Endpoints:
     authorities: Sequence[bytes]
     revocations: RevocationList
     statuses: StatusAnswers
+    gateways: "Gateways | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """How a gateway joins: ``register`` lets its key in at the broker; it is told the plan key (PEM) and where the broker is."""
+
+    register: Callable[[DeviceId, str], None]
+    plan_key: str
+    broker: str
 
 
 def create_endpoints_app(deps: Endpoints) -> Starlette:
@@ -55,6 +67,28 @@ def create_endpoints_app(deps: Endpoints) -> Starlette:
         body = {"device": certificate.device, "credential": certificate.state.value, "update": update.value}
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
+    async def join(request: Request) -> Response:
+        current = peer_certificate(request.scope)
+        certificate = await deps.enrolling.reads.certificate(fingerprint(current)) if current else None
+        if certificate is None or certificate.state is not CredentialState.VALID or deps.gateways is None:
+            return PlainTextResponse(
+                "Connect with the gateway's valid certificate as the TLS client certificate.\n", 403
+            )
+        device = await deps.devices.get(certificate.device)
+        if device.device_class != "gateway":
+            return PlainTextResponse(f"{device.id} is a {device.device_class}, and no gateway.\n", 403)
+        body = await request.body()
+        try:
+            key = body.decode("ascii").strip() if len(body) <= 100 else ""
+            decode_public(key, Kind.USER)
+        except (UnicodeDecodeError, BastideError):
+            return PlainTextResponse("The body must be the gateway's public user nkey.\n", 400)
+        deps.gateways.register(device.id, key)
+        return JSONResponse(
+            {"gateway": device.id, "plan_key": deps.gateways.plan_key, "broker": deps.gateways.broker},
+            headers={"Cache-Control": "no-store"},
+        )
+
     async def crl(request: Request) -> Response:
         try:
             der = await deps.revocations.current()
@@ -74,6 +108,7 @@ def create_endpoints_app(deps: Endpoints) -> Starlette:
     routes = [
         *est.routes(),
         Route("/v1/eligibility", eligibility, methods=["GET"]),
+        Route("/v1/gateway", join, methods=["POST"]),
         Route("/crl", crl, methods=["GET"]),
         Route("/ocsp", ocsp, methods=["POST"]),
         Route("/ocsp/{request:path}", ocsp, methods=["GET"]),

@@ -8,7 +8,10 @@ await broker.run()                                     # until cancelled; broker
 
 import asyncio
 import contextlib
+import json
 import logging
+import os
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +26,14 @@ from bastide.adapters.nats.config import DEVICES, Listener, ServerConfig, render
 from bastide.adapters.nats.connection import Cluster, connect
 from bastide.adapters.nats.enforcer import BrokerEnforcer, reconcile
 from bastide.adapters.nats.evidence import EvidenceSource
+from bastide.adapters.nats.gateways import GatewayItems
 from bastide.adapters.nats.plans import Plans
 from bastide.adapters.nats.provision import provision_devices, provision_platform
 from bastide.adapters.nats.seeds import Part, make_seeds
 from bastide.adapters.nats.sessions import Session, Sessions
 from bastide.controller.workers.callout import Callout, CertificateState
 from bastide.controller.workers.evidence import ACTOR, EvidenceWorker, SeenWorker
+from bastide.controller.workers.gateways import GatewayEnforcer
 from bastide.controller.workers.violations import Violations
 from bastide.core.audit import Record
 from bastide.core.error import BastideError, Unavailable
@@ -41,6 +46,7 @@ from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.ports.platform.stores import Stores
 from bastide.ports.platform.units import UnitsOfWork
+from bastide.wire.gateway import FrameForm, decode_content, encode_content
 
 LOG = logging.getLogger("bastide.broker")
 
@@ -48,6 +54,8 @@ RETRY_SECONDS = 0.2
 TELL_SECONDS = 0.5
 LOG_NAME, CONFIG_NAME, PID_NAME = "server.log", "nats.conf", "nats.pid"
 AUTHORITIES_NAME = "device-authorities.pem"
+GATEWAYS_NAME = "gateways.json"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def write_broker_config(
@@ -55,7 +63,8 @@ def write_broker_config(
 ) -> Path:
     """Writes nats/nats.conf, the platform's keys where missing, and the CA file that devices are checked against.
 
-    The platform's own listener stays on this machine; only MQTT listens on ``host``.
+    Gateways come in where the platform's own parts do, so that listener is on this machine alone only where ``host`` is;
+    nobody gets in there without a key.
     """
     directory.nats.mkdir(mode=0o700, parents=True, exist_ok=True)
     authorities = directory.nats / AUTHORITIES_NAME
@@ -63,7 +72,7 @@ def write_broker_config(
     _write(authorities, "".join((directory.trust / f"{one}.pem").read_text() for one in ("issuing", "root")))
     config = ServerConfig(
         name=name,
-        clients=Listener("127.0.0.1", nats_port),
+        clients=Listener("127.0.0.1" if host in _LOOPBACK else "0.0.0.0", nats_port),  # noqa: S104
         mqtt=Listener(host, mqtt_port),
         certificate=directory.tls / "nats.pem",
         key=directory.tls / "nats.key",
@@ -73,10 +82,48 @@ def write_broker_config(
         pid=directory.nats / PID_NAME,
         issuer=_issuer(directory),
         keys=make_seeds(directory.nats),
+        gateways=read_gateways(directory),
     )
     path = directory.nats / CONFIG_NAME
     _write(path, render(config))
     return path
+
+
+def read_gateways(directory: DataDirectory) -> dict[str, str]:
+    """The gateways that were registered: the public nkey of each, by its device id."""
+    try:
+        found = json.loads((directory.nats / GATEWAYS_NAME).read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            f"{directory.nats / GATEWAYS_NAME} cannot be read: {error}.", code="gateway:registry"
+        ) from error
+    return {str(device): str(key) for device, key in found.items()}
+
+
+class SiteFiles:
+    """What an operator wrote down, in the data directory: ``network/<site>.json`` (the frame, see docs/gateway.md) and
+    ``network/mud/<profile>.json``. Implements controller.workers.gateways.Site."""
+
+    def __init__(self, directory: DataDirectory) -> None:
+        self._folder = directory.path / "network"
+
+    def frame(self, site: str) -> bytes:
+        written = self._read(self._folder / f"{site}.json")
+        return encode_content(decode_content(written, FrameForm)) if written else b""
+
+    def mud(self, profile: str) -> bytes:
+        return self._read(self._folder / "mud" / f"{profile}.json")
+
+    @staticmethod
+    def _read(path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be read: {error.strerror}.", code="gateway:site:unreadable") from error
 
 
 @dataclass(slots=True)
@@ -116,6 +163,9 @@ class BrokerSide:
         self._open: _Open | None = None
         self.ready = asyncio.Event()
         self.enforcer = _Enforcer(self)
+        self.network = GatewayEnforcer(stores, units, signer, SiteFiles(directory), clock, ids)
+        self.network.gateways = [DeviceId(device) for device in read_gateways(directory)]
+        self.rewrite: Callable[[], object] = lambda: None
         self.seen = SeenWorker(units)
         self._renewed = asyncio.Event()
         self._profiles: asyncio.Queue[ProfileName] = asyncio.Queue()
@@ -141,6 +191,25 @@ class BrokerSide:
         nats-server asks for every connection again when it reads its configuration: each device reconnects once."""
         self._renewed.set()
 
+    def register_gateway(self, gateway: DeviceId, key: str) -> None:
+        """Lets a gateway in by its key.
+
+        nats-server reads no new keys while it runs (those of an auth callout are fixed at its start): it is ended here, and
+        started again by whoever started it, with the new configuration. Devices reconnect once; nothing kept is lost."""
+        registered = read_gateways(self._directory)
+        if registered.get(gateway) != key:
+            _write(self._directory.nats / GATEWAYS_NAME, json.dumps(registered | {gateway: key}, indent=1))
+            self.rewrite()
+            self._restart()
+        self.network.gateways = [DeviceId(device) for device in read_gateways(self._directory)]
+
+    def _restart(self) -> None:
+        try:
+            pid = int((self._directory.nats / PID_NAME).read_text())
+            os.kill(pid, signal.SIGTERM)
+        except (OSError, ValueError) as error:
+            LOG.warning("the broker must be started again before the new gateway is let in: %s", error)
+
     def session_count(self) -> int:
         """How many devices' connections live, as the broker tells."""
         return self._open.sessions.count() if self._open else 0
@@ -160,6 +229,9 @@ class BrokerSide:
                 account=DEVICES,
             )
             self._open = opened
+            items = GatewayItems(opened.platform, self.network.said)
+            await items.start()
+            self.network.items = items
             violations = Violations(
                 self._directory.nats / LOG_NAME,
                 lambda: _server_id(opened.system),
@@ -179,6 +251,7 @@ class BrokerSide:
                 group.create_task(self._tell_refusals(callout))
                 group.create_task(self._hand_on_profiles(opened))
                 group.create_task(self._reload(opened))
+                group.create_task(self.network.run())
 
     async def _connect(self, stack: contextlib.AsyncExitStack) -> _Open:
         """The three connections, each with what must be there before devices may come."""

@@ -2,7 +2,8 @@
 
 * An item is on the disk before the kernel is told, so a crash between them is made good at the next start.
 * Whatever happens the kernel keeps the last rules that it was given: nothing here ever takes a table away.
-* A device whose rules change is forgotten by connection tracking, so that its open connections are judged again.
+* A device whose rules change is forgotten by connection tracking (``settle``), so that its open connections are judged
+  again. One that is cut off cannot send from the moment that ``take`` returns.
 * Rules that somebody else changed are found by the kernel's own count of changes, and repaired or only reported.
 """
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bastide.core.error import BastideError, Refused
 from bastide.core.ids import DeviceId
+from bastide.core.plan import Circle
 from bastide.network.profile.mud.read import read
 from bastide.network.profile.mud.words import Kind, MUDFile, Peers
 from bastide.network.segmentation.compile import TABLE
@@ -80,6 +82,7 @@ class Keeper:
     _snapshot: Snapshot | None = None
     _seen: int = -1
     _torn: bool = False
+    _changed: set[bytes] = field(default_factory=set)
     unreadable: int = 0
 
     def start(self) -> int:
@@ -97,6 +100,10 @@ class Keeper:
         self.journal.rewrite([data for _, data in self._held.values()])
         self.unreadable += self._rebuild(0)
         self._load_whole()
+        # A crash may have come between the rules of a device that was cut off and the end of its connections.
+        cut = [one for one in self._holding.members.values() if one.circle in (Circle.QUARANTINE, Circle.NOTHING)]
+        if cut:
+            self.kernel.forget_connections([address.packed for one in cut for address in one.addresses])
         return len(self._held)
 
     def _rebuild(self, generation: int) -> int:
@@ -152,9 +159,15 @@ class Keeper:
             self._rebuild(self._holding.generation + 1)
             raise
         self._torn = False
-        if forget:
-            self.kernel.forget_connections([address.packed for address in forget])
+        self._changed |= {address.packed for address in forget}
         return Applied(self._holding.generation, self._describe(item))
+
+    def settle(self) -> int:
+        """Ends the connections of what changed since the last time, so that they are judged again; gives how many.
+
+        Many changes settle at once: connection tracking can only be searched as a whole (some 20 ms)."""
+        changed, self._changed = self._changed, set()
+        return self.kernel.forget_connections(changed) if changed else 0
 
     def resolved(self, name: str, answers: Mapping[Address, int]) -> bool:
         """Opens what a name stands for, before its answer is given. ``Refused`` where an answer lies in our own network
@@ -193,8 +206,13 @@ class Keeper:
     def profile_of(self, member: Member) -> MUDFile | None:
         return self._holding.frame.profiles.get(member.profile)
 
-    def site(self) -> Site:
-        return self._holding.frame.site
+    def names_for(self, address: Address) -> frozenset[str]:
+        """The names that were resolved to an address and still hold."""
+        return self._holding.names_for(address)
+
+    def items(self) -> dict[str, int]:
+        """The generation held of each thing."""
+        return {key: generation for key, (generation, _) in self._held.items()}
 
     @property
     def generation(self) -> int:

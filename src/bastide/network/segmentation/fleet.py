@@ -4,7 +4,8 @@ There is still **one base chain**. A packet is judged in this order:
 
 1. what comes in where devices are must belong there: address, hardware and port as held for one device. Who is unknown
    may only do what it takes to be enrolled; a device's address that comes from anywhere else is dropped
-2. a device that is cut off (quarantine, retired) is judged before its open connections are: they end with the first packet
+2. a device that is cut off (quarantine, retired) is judged before its open connections are: they end with the first packet.
+   What others still send to it ends when connection tracking forgets it, which is done in the same step
 3. what belongs to an open connection is accepted, and so is what an exception names until it ends (the kernel's clock)
 4. what leaves or enters a cell needs a conduit (IEC 62443-3-2)
 5. the verdict maps: what a device sends, then what is sent to it. What is sent to an unknown device is dropped
@@ -55,6 +56,9 @@ from bastide.network.segmentation.site import Address, Site, SiteDevice
 _VERSIONS = (4, 6)
 _TYPE = {4: "ipv4_addr", 6: "ipv6_addr"}
 _IP = {4: "ip", 6: "ip6"}
+_OPEN = Match("ct state", "established,related")
+MOST_ADDRESSES = 65535
+"""Of all devices of one gateway, in each IP version."""
 _CUT = (Circle.QUARANTINE, Circle.NOTHING)
 
 
@@ -152,13 +156,17 @@ def elements_of(member: Member, frame: Frame, classes: frozenset[Peers]) -> Elem
     for address in member.addresses:
         version, text = address.version, str(address)
         found.add((f"member{version}", text, ""))
+        cut = "cut_" if circle in _CUT else ""
         if member.mac:
             for port in [member.port] if member.port else frame.ports:
-                found.add((f"bound{version}", f'{text} . {member.mac} . "{port}"', ""))
+                if len(frame.ports) > 1:
+                    found.add((f"{cut}bound{version}", f'{text} . {member.mac} . "{port}"', ""))
+                elif port in frame.ports:
+                    found.add((f"{cut}bound{version}", f"{text} . {member.mac}", ""))
             if version == 4:
                 found.add(("arp", f"{text} . {member.mac}", ""))
         else:
-            found.add((f"free{version}", text, ""))
+            found.add((f"{cut}free{version}", text, ""))
         for name, side in zip(maps, Side, strict=True):
             found.add((f"{name}{version}", text, chain_of(member, side, frame)))
         if member.cell:
@@ -173,24 +181,48 @@ def elements_of(member: Member, frame: Frame, classes: frozenset[Peers]) -> Elem
     return frozenset(found)
 
 
-def frame_of(frame: Frame, members: Iterable[Member]) -> Ruleset:
-    """Sets without devices, and all chains that the devices' elements may name. Two groups of devices for which this is
-    equal differ by elements only."""
-    everyone = list(members)
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What devices need beyond the frame's own chains: those of profiles that are only observed, and of cells."""
+
+    observed: frozenset[str] = frozenset()
+    cells: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Needs") -> "Needs":
+        return Needs(self.observed | other.observed, self.cells | other.cells)
+
+
+def needs_of(members: Iterable[Member], frame: Frame) -> Needs:
+    observed: set[str] = set()
+    cells: set[str] = set()
+    for member in members:
+        if member.mode is NetworkMode.OBSERVE and circle_of(member, frame) is Circle.PROFILE:
+            observed.add(member.profile)
+        if member.cell:
+            cells.add(member.cell)
+    return Needs(frozenset(observed), frozenset(cells))
+
+
+def frame_of(frame: Frame, needs: Needs) -> Ruleset:
+    """Sets without devices, and all chains that the devices' elements may name: two groups of devices with the same needs
+    differ by elements only."""
     chains: list[Chain] = []
-    used = {(member.profile, member.mode) for member in everyone if circle_of(member, frame) is Circle.PROFILE}
-    for url, mode in sorted(used):
-        chains += profile_chains(frame.profiles[url], observed=mode is NetworkMode.OBSERVE)
-    cells = sorted({one.cell for one in everyone if one.cell})
+    for url in sorted(frame.profiles):
+        chains += profile_chains(frame.profiles[url])
+        if url in needs.observed:
+            chains += profile_chains(frame.profiles[url], observed=True)
+    cells = sorted(needs.cells)
     chains += [*_zone_chains(frame), *_cell_chains(cells, frame), unbound_chain(), *_judge(frame, cells)]
     return Ruleset(TABLE, tuple(_sets(frame, cells)), tuple(chains))
 
 
-def compile_fleet(frame: Frame, members: Iterable[Member]) -> Ruleset:
-    """The whole ruleset. ``Refused`` where two devices claim one address or one piece of hardware."""
+def compile_fleet(frame: Frame, members: Iterable[Member], needs: Needs | None = None) -> Ruleset:
+    """The whole ruleset; ``needs`` may be more than the devices'.
+
+    ``Refused`` where two devices claim one address or one piece of hardware."""
     everyone = sorted(members, key=lambda one: one.device)
     no_claim_twice(everyone)
-    empty = frame_of(frame, everyone)
+    empty = frame_of(frame, needs_of(everyone, frame) if needs is None else needs)
     classes = classes_of(frame)
     return with_elements(empty, (elements_of(member, frame, classes) for member in everyone))
 
@@ -206,7 +238,7 @@ def with_elements(empty: Ruleset, groups: Iterable[Elements]) -> Ruleset:
         mine = sorted(held.pop(one.name, []))
         verdicts = None if one.verdicts is None else (*one.verdicts, *(chain for _, chain in mine))
         elements = (*one.elements, *((element,) for element, _ in mine))
-        filled.append(ElementSet(one.name, one.type, elements, one.flags, verdicts, one.comment))
+        filled.append(ElementSet(one.name, one.type, elements, one.flags, verdicts, one.comment, one.size))
     held.pop("arp", None)  # another table's
     if held:
         raise Refused(f"No set is named {sorted(held)[0]}.", code="segmentation:fleet:set")
@@ -239,14 +271,16 @@ def _used(frame: Frame) -> list[MUDFile]:
 
 def _sets(frame: Frame, cells: list[str]) -> Iterator[ElementSet]:
     yield ElementSet("generation", ("mark",))
-    yield ElementSet("ports", ("ifname",), tuple((f'"{port}"',) for port in sorted(frame.ports)))
     yield ElementSet("hardware", ("ether_addr",))
     names, classes = wanted(_used(frame))
     for version in _VERSIONS:
         address = _TYPE[version]
         yield ElementSet(f"member{version}", (address,))
-        yield ElementSet(f"bound{version}", (address, "ether_addr", "ifname"))
-        yield ElementSet(f"free{version}", (address,))
+        # With one port there is nothing to tell apart, and a shorter key is found faster.
+        bound = (address, "ether_addr", "ifname") if len(frame.ports) > 1 else (address, "ether_addr")
+        for cut in ("", "cut_"):
+            yield ElementSet(f"{cut}bound{version}", bound, size=MOST_ADDRESSES)
+            yield ElementSet(f"{cut}free{version}", (address,))
         for way in ("cut_from", "cut_to", "from", "to", *(("cell_from", "cell_to") if cells else ())):
             yield ElementSet(f"{way}{version}", (address,), verdicts=())
         yield ElementSet(f"allowed{version}", (address, address, "inet_proto", "inet_service"), flags=("timeout",))
@@ -349,6 +383,11 @@ def _cell_chains(cells: list[str], frame: Frame) -> Iterator[Chain]:
             yield Chain(f"{_cell(cell)}_{way}", (*rules, Rule((Verdict("goto", "deny_conduit"),))))
 
 
+def _pair(ip: str, frame: Frame) -> str:
+    """What must belong together; with one port, that is looked at apart."""
+    return f"{ip} saddr . ether saddr" + (" . iifname" if len(frame.ports) > 1 else "")
+
+
 def _judge(frame: Frame, cells: list[str]) -> Iterator[Chain]:
     yield deny_chain("deny_spoofed", "a device's address from elsewhere", "bastide spoofed")
     yield deny_chain("deny_stranger", "to an unknown device", "bastide to-device stranger")
@@ -358,12 +397,12 @@ def _judge(frame: Frame, cells: list[str]) -> Iterator[Chain]:
         for where in (Match("ip6 daddr", "ff02::/16"), Match("fib daddr type", "local"))
     ]
     arrived: list[Rule] = []
-    for version, ip in _IP.items():
-        arrived.append(
-            Rule((Match(f"{ip} saddr . ether saddr . iifname", f"@bound{version}"), Verdict("goto", "judged")))
-        )
-    for version, ip in _IP.items():
-        arrived.append(Rule((Match(f"{ip} saddr", f"@free{version}"), Verdict("goto", "judged"))))
+    for cut, then in (("", "judged"), ("cut_", "cut")):
+        for version, ip in _IP.items():
+            arrived.append(Rule((Match(_pair(ip, frame), f"@{cut}bound{version}"), Verdict("goto", then))))
+    for cut, then in (("", "judged"), ("cut_", "cut")):
+        for version, ip in _IP.items():
+            arrived.append(Rule((Match(f"{ip} saddr", f"@{cut}free{version}"), Verdict("goto", then))))
     arrived.append(Rule((Match("ether saddr", "@hardware"), Verdict("jump", "unbound"))))
     arrived.append(Rule((Match("ether saddr", "@hardware"), Verdict("goto", "judged"))))
     for version, ip in _IP.items():
@@ -371,10 +410,8 @@ def _judge(frame: Frame, cells: list[str]) -> Iterator[Chain]:
     arrived += near
     arrived.append(Rule((Verdict("goto", _zone_chain(Circle.ONBOARDING, Side.FROM_DEVICE)),), "who is not known"))
 
-    judged: list[Rule] = [*near]
-    for end, way in (("saddr", "cut_from"), ("daddr", "cut_to")):
-        judged += [Rule((Lookup(f"{ip} {end}", f"{way}{version}"),)) for version, ip in _IP.items()]
-    judged.append(Rule((Match("ct state", "established,related"), Verdict("accept"))))
+    judged: list[Rule] = [Rule((_OPEN, Verdict("accept"))), *near]
+    judged += [Rule((Lookup(f"{ip} daddr", f"cut_to{version}"),)) for version, ip in _IP.items()]
     for version, ip in _IP.items():
         flow = Match(f"{ip} saddr . {ip} daddr . meta l4proto . th dport", f"@allowed{version}")
         judged.append(Rule((flow, Counter(), Verdict("accept")), "exception"))
@@ -391,8 +428,16 @@ def _judge(frame: Frame, cells: list[str]) -> Iterator[Chain]:
                 Rule((unicast, Match("fib daddr oifname", f'"{port}"'), stranger, Verdict("goto", "deny_stranger")))
             )
     yield Chain("judged", tuple(judged))
+    cut_from = [Rule((Lookup(f"{ip} saddr", f"cut_from{version}"),)) for version, ip in _IP.items()]
+    yield Chain("cut", (*cut_from, Rule((Verdict("goto", "judged"),))))
     yield Chain("arrived", tuple(arrived))
-    base: list[Rule] = [Rule((Match("iifname", "@ports"), Verdict("goto", "arrived")))]
+    # Most packets are a device's, on an open connection: one rule is all that they meet.
+    base: list[Rule] = []
+    for version, ip in _IP.items():
+        known = Match(_pair(ip, frame), f"@bound{version}")
+        on = [] if len(frame.ports) > 1 else [Match("iifname", f'"{frame.ports[0]}"')]
+        base.append(Rule((_OPEN, *on, known, Verdict("accept"))))
+    base += [Rule((Match("iifname", f'"{port}"'), Verdict("goto", "arrived"))) for port in sorted(frame.ports)]
     for version, ip in _IP.items():
         base.append(Rule((Match(f"{ip} saddr", f"@member{version}"), Verdict("goto", "deny_spoofed"))))
     base.append(Rule((Verdict("goto", "judged"),)))

@@ -2,27 +2,27 @@
 
 * :meth:`Holding.whole` replaces both tables in one transaction.
 * A changed device is a few elements: what it no longer has goes, what it has now comes, in one transaction with the
-  generation. Only a device that needs a chain that is not there yet (the first of its profile or cell) is a ``whole``.
+  generation. Only a device that needs a chain that is not there yet (the first of its kind
+  that is observed, the first of its cell) is a ``whole``.
 * Names are what a resolver answered; they outlive a replacement, and end by the kernel's clock as well as by ours.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from bastide.core.error import Refused
-from bastide.core.plan import Circle
 from bastide.network.segmentation.compile import TABLE, wanted
 from bastide.network.segmentation.fleet import (
     Allowance,
     Elements,
     Frame,
     Member,
+    Needs,
     allowance_element,
-    circle_of,
     classes_of,
     compile_fleet,
     elements_of,
+    needs_of,
     no_claim_twice,
 )
 from bastide.network.segmentation.rules import name_set
@@ -44,7 +44,7 @@ class Holding:
         self.generation = 0
         self._names: dict[str, dict[Address, datetime]] = {}
         self._claims: dict[object, str] = {}
-        self._used: Counter[object] = Counter()
+        self._needs = Needs()
         self._renew()
 
     @property
@@ -66,7 +66,7 @@ class Holding:
 
     def ruleset(self) -> Ruleset:
         """As compiled from nothing; a row of changes leads to the same."""
-        return compile_fleet(self.frame, self.members.values())
+        return compile_fleet(self.frame, self.members.values(), self._needs)
 
     def put_frame(self, frame: Frame, now: datetime) -> str:
         self.frame = frame
@@ -84,10 +84,10 @@ class Holding:
         self.members[member.device] = member
         for claim in _claims(member):
             self._claims[claim] = member.device
-        new_chain = [key for key in self._needs(member) if not self._used[key]]
-        self._used.update(self._needs(member))
         self.generation += 1
-        if new_chain:
+        needs = self._needs | needs_of([member], self.frame)
+        if needs != self._needs:  # what was needed once stays until everything is compiled again
+            self._needs = needs
             return self.whole(now)
         return self._change(before, member)
 
@@ -147,6 +147,9 @@ class Holding:
         device = self._claims.get(address)
         return None if device is None else self.members[device]
 
+    def names_for(self, address: Address) -> frozenset[str]:
+        return frozenset(name for name, held in self._names.items() if address in held)
+
     def _change(self, before: Member | None, after: Member | None) -> str:
         old = self.elements(before) if before is not None else frozenset()
         new = self.elements(after) if after is not None else frozenset()
@@ -159,20 +162,11 @@ class Holding:
             return
         for claim in _claims(member):
             self._claims.pop(claim, None)
-        self._used.subtract(self._needs(member))
-
-    def _needs(self, member: Member) -> list[object]:
-        needs: list[object] = []
-        if circle_of(member, self.frame) is Circle.PROFILE:
-            needs.append((member.profile, member.mode))
-        if member.cell:
-            needs.append(member.cell)
-        return needs
 
     def _renew(self) -> None:
         self._classes = classes_of(self.frame)
         self._wanted_names = frozenset(wanted(self.frame.profiles.values())[0])
-        self._used = Counter(need for member in self.members.values() for need in self._needs(member))
+        self._needs = needs_of(self.members.values(), self.frame)
 
     def _generation_lines(self) -> list[str]:
         return [

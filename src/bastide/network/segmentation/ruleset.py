@@ -86,6 +86,8 @@ class ElementSet:
     flags: tuple[str, ...] = ()
     verdicts: tuple[str, ...] | None = None
     comment: str = ""
+    size: int = 0
+    """How many elements it may have at most; the kernel finds them faster where it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ def _set_lines(one: ElementSet) -> list[str]:
     lines.append(f"\t\ttype {' . '.join(one.type)}" + ("" if one.verdicts is None else " : verdict"))
     if one.flags:
         lines.append(f"\t\tflags {', '.join(one.flags)}")
+    if one.size:
+        lines.append(f"\t\tsize {one.size}")
     if one.comment:
         lines.append(f'\t\tcomment "{one.comment}"')
     if one.elements:
@@ -172,6 +176,8 @@ def _set_json(one: ElementSet) -> dict[str, Any]:
         made["map"] = "verdict"
     if one.flags:
         made["flags"] = list(one.flags)
+    if one.size:
+        made["size"] = one.size
     if one.comment:
         made["comment"] = one.comment
     if one.elements:

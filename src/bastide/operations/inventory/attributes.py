@@ -34,6 +34,8 @@ SINGLE: Final = ("vendor", "type", "model", "firmware", "serial", "location", "s
 """What a device has one of at a time."""
 
 DESCRIBED: Final = (
+    "address",
+    "cell",
     "model",
     "firmware",
     "type",

@@ -124,4 +124,5 @@ def _points(plan: Plan) -> dict[Point, str]:
         Point.BROKER: words.grant(plan.broker),
         Point.CREDENTIAL: words.credential(plan.credential),
         Point.UPDATE: words.update(plan.update),
+        Point.NETWORK: words.network(plan.network),
     }

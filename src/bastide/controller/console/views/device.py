@@ -195,6 +195,7 @@ def _points(plan: Plan | None, outcomes: Sequence[Outcome], now: datetime) -> tu
         Point.BROKER: words.grant(plan.broker),
         Point.CREDENTIAL: words.credential(plan.credential),
         Point.UPDATE: words.update(plan.update),
+        Point.NETWORK: words.network(plan.network),
     }
     topics = (
         *(("publish", topic) for topic in plan.broker.publish),

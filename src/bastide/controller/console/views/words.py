@@ -10,7 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bastide.core.audit import Personal, Record, Recorded
-from bastide.core.plan import BrokerGrant, CredentialState, Point, UpdateEligibility
+from bastide.core.plan import (
+    BrokerGrant,
+    Circle,
+    CredentialState,
+    NetworkGrant,
+    NetworkMode,
+    Point,
+    UpdateEligibility,
+)
 from bastide.core.standing import Standing
 from bastide.governance.access.roles import Permission
 
@@ -29,6 +37,16 @@ POINT: Mapping[Point, str] = {
     Point.BROKER: "Message broker",
     Point.CREDENTIAL: "Certificate",
     Point.UPDATE: "Updates",
+    Point.NETWORK: "Gateway",
+}
+
+_CIRCLE = {
+    Circle.PROFILE: "whom its profile names",
+    Circle.ONBOARDING: "only what it takes to be enrolled",
+    Circle.QUARANTINE: "only the hosts that repair",
+    Circle.GUEST: "the internet, nothing local",
+    Circle.MAINTENANCE: "only what exceptions name",
+    Circle.NOTHING: "nobody",
 }
 
 _CREDENTIAL = {
@@ -116,6 +134,12 @@ def grant(broker: BrokerGrant) -> str:
         f"publishes to {counted(len(broker.publish), 'topic')}, listens to {counted(len(broker.subscribe), 'topic')}, "
         f"at most {broker.rate_per_second:g} messages/s"
     )
+
+
+def network(granted: NetworkGrant) -> str:
+    """Whom it may reach."""
+    observed = ", watched and not enforced" if granted.mode is NetworkMode.OBSERVE else ""
+    return f"may reach {_CIRCLE[granted.circle]}{observed}"
 
 
 def credential(state: CredentialState) -> str:

@@ -1,0 +1,247 @@
+"""Gateways as an enforcement point: what a device may reach, at every gateway of its site.
+
+A device's item is made from its plan and from what is known of where it is (addresses, hardware); it is signed and handed
+on, and it is handed on again when an address changes. A site without a gateway enforces nothing on the network, and says
+so. What gateways say they saw becomes evidence, measured there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from ipaddress import ip_address
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from bastide.core.device import Device
+from bastide.core.error import BastideError, Refused, Unavailable
+from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
+from bastide.core.ids import DeviceId, EvidenceId, RequestId, is_device_id
+from bastide.core.plan import Outcome, Plan, Point
+from bastide.flows.take_evidence import take_evidence
+from bastide.ports.clock import Clock, Ids
+from bastide.ports.keys import Signer
+from bastide.ports.platform.stores import DeviceFilter, Stores
+from bastide.ports.platform.units import UnitsOfWork
+from bastide.wire.gateway import MemberForm, encode_content, encode_item, statement
+
+LOG = logging.getLogger("bastide.gateways")
+
+ACTOR = "system:gateways"
+CLASS = "gateway"
+LOOK_SECONDS = 2.0
+MAX_SAID = 1000
+FRESH_FOR = timedelta(days=1)
+PAGE = 500
+
+
+class Said(Protocol):
+    """What a gateway answered to an item; see adapters.nats.gateways."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def sentence(self) -> str: ...
+    @property
+    def holds(self) -> str: ...
+
+
+class Items(Protocol):
+    async def put(self, gateway: DeviceId, key: str, generation: int, item: bytes) -> Said: ...
+
+
+class Site(Protocol):
+    """What an operator wrote down for a site: its frame, and the network part of each profile (MUD), empty where none."""
+
+    def frame(self, site: str) -> bytes: ...
+    def mud(self, profile: str) -> bytes: ...
+
+
+@dataclass(slots=True)
+class _Last:
+    content: bytes
+    generation: int
+    item: bytes
+    held: bool = False
+
+
+class GatewayEnforcer:
+    """Implements ports.network.Enforcer for :attr:`Point.NETWORK`."""
+
+    point = Point.NETWORK
+
+    def __init__(self, stores: Stores, units: UnitsOfWork, signer: Signer, sites: Site, clock: Clock, ids: Ids) -> None:
+        self._stores, self._units, self._signer, self._sites = stores, units, signer, sites
+        self._clock, self._ids = clock, ids
+        self.items: Items | None = None
+        self.gateways: Sequence[DeviceId] = ()
+        self._last: dict[tuple[DeviceId, str], _Last] = {}
+        self._plans: dict[DeviceId, Plan] = {}
+        self._at_once = asyncio.Lock()
+
+    async def apply(self, plan: Plan) -> Outcome:
+        """See ports.network."""
+        held = self._plans.get(plan.device)
+        if held is not None and held.generation > plan.generation:
+            raise Refused(
+                f"Generation {held.generation} of {plan.device} is held by its gateways, and {plan.generation} was handed; "
+                "read the current plan and apply that.",
+                code="plan:generation:stale",
+            )
+        self._plans[plan.device] = plan
+        device = await self._stores.devices.get(plan.device)
+        gateways = await self._of(device)
+        if not gateways:
+            holds = f"nothing: {device.site} has no gateway"
+        elif plan.device in self.gateways:
+            holds = "nothing: it is a gateway itself"
+        else:
+            holds = await self._hand(device, plan, gateways)
+        return Outcome(plan.device, self.point, plan.generation, self._clock.now(), holds)
+
+    async def run(self) -> None:
+        """Looks for devices whose addresses changed, and sites that were described anew. Until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self.gateways or self.items is None:
+                continue
+            try:
+                after = ""
+                while page := await self._stores.devices.list(DeviceFilter(after=after, limit=PAGE)):
+                    after = page[-1].id
+                    for device in page:
+                        await self._again(device)
+            except BastideError as error:
+                LOG.info("%s", error.sentence)
+
+    async def said(self, gateway: DeviceId, data: bytes) -> None:
+        """Takes what a gateway saw. What cannot be read is dropped: it would come again for ever."""
+        if gateway not in self.gateways or len(data) > 1 << 20:
+            return
+        try:
+            events = _events.decode(data)
+        except msgspec.MsgspecError as error:
+            LOG.warning("the gateway %s said what cannot be read: %s", gateway, error)
+            return
+        facts = [fact for event in events if (fact := self._fact(gateway, event)) is not None]
+        if facts:
+            await take_evidence(facts, self._units, ACTOR)
+
+    async def _again(self, device: Device) -> None:
+        gateways = await self._of(device)
+        if not gateways or device.id in self.gateways:
+            return
+        plan = self._plans.get(device.id) or await self._stores.plans.current(device.id)
+        if plan is not None:
+            self._plans[device.id] = plan
+            await self._hand(device, plan, gateways)
+
+    async def _of(self, device: Device) -> list[DeviceId]:
+        found = []
+        for gateway in self.gateways:
+            if (await self._stores.devices.get(gateway)).site == device.site:
+                found.append(gateway)
+        return found
+
+    async def _hand(self, device: Device, plan: Plan, gateways: Sequence[DeviceId]) -> str:
+        form = member_of(device, plan)
+        if form is None:
+            return "nothing: no address of it is known"
+        words = []
+        async with self._at_once:
+            for gateway in gateways:
+                frame, mud = self._sites.frame(device.site), self._sites.mud(device.profile)
+                if frame:
+                    await self._put(gateway, "frame", frame)
+                if mud:
+                    await self._put(gateway, f"mud/{device.profile}", mud)
+                words.append(await self._put(gateway, f"device/{device.id}", encode_content(form)))
+        return "; ".join(words)
+
+    async def _put(self, gateway: DeviceId, key: str, content: bytes) -> str:
+        last = self._last.get((gateway, key))
+        if last is not None and last.held and last.content == content:
+            return "held"
+        if self.items is None:
+            raise Unavailable("The broker is not connected yet.", code="nats:unavailable")
+        if last is None or last.content != content:
+            generation = max(int(self._clock.now().timestamp() * 1e6), last.generation + 1 if last else 1)
+            to_sign = statement(gateway, key, generation, content)
+            request = RequestId(f"gateway-item:{sha256(to_sign).hexdigest()[:40]}")
+            signature = await self._signer.plan(request, plan=to_sign)
+            last = self._last[(gateway, key)] = _Last(content, generation, encode_item(to_sign, signature, content))
+        said = await self.items.put(gateway, key, last.generation, last.item)
+        if said.code:
+            raise Refused(f"The gateway {gateway} does not take {key}: {said.sentence}", code=said.code)
+        last.held = True
+        return said.holds
+
+    def _fact(self, gateway: DeviceId, event: Mapping[str, Any]) -> Evidence | None:
+        now = self._clock.now()
+        kind, subject = _KINDS.get(str(event.get("kind"))), gateway
+        if kind is None:
+            return None
+        if is_device_id(str(event.get("device", ""))):
+            subject = DeviceId(str(event["device"]))
+        body: dict[str, Fact] = {}
+        for name, value in list(event.items())[:24]:
+            if name not in ("kind", "device", "count"):
+                text = ", ".join(map(str, value)) if isinstance(value, list) else value
+                body[name] = text[:400] if isinstance(text, str) else text
+        count = event.get("count", 1)
+        return Evidence(
+            EvidenceId(self._ids.mint("e")),
+            kind,
+            Subject(SubjectKind.DEVICE, subject),
+            f"gateway:{gateway}",
+            Trust.MEASURED,
+            now,
+            now,
+            FRESH_FOR,
+            count if isinstance(count, int) and count > 0 else 1,
+            body,
+        )
+
+
+_KINDS = {
+    "denied": "network.flow.denied",
+    "drift": "gateway.rules.drift",
+    "unused": "network.entry.unused",
+    "lost": "gateway.denials.lost",
+    "dns": "network.name.refused",
+}
+_Event = dict[Annotated[str, Meta(max_length=40)], str | int | float | bool | list[str] | None]
+_events = msgspec.json.Decoder(Annotated[list[_Event], Meta(max_length=MAX_SAID)])
+
+
+def member_of(device: Device, plan: Plan) -> MemberForm | None:
+    """The device as its gateway must hold it; None where no address of it is known."""
+    addresses: dict[str, None] = {}
+    macs: dict[str, None] = {}
+    port = cell = ""
+    for attribute in sorted(device.attributes, key=lambda one: -one.confidence):
+        if attribute.name == "address":
+            try:
+                known = ip_address(attribute.value)
+            except ValueError:
+                continue
+            if not (known.is_multicast or known.is_unspecified or known.is_loopback or known.is_link_local):
+                addresses[str(known)] = None
+        elif attribute.name == "mac":
+            macs[attribute.value.lower().replace("-", ":")] = None
+        elif attribute.name == "port":
+            port = attribute.value
+        elif attribute.name == "cell":
+            cell = attribute.value
+    if not addresses:
+        return None
+    mac = next(iter(macs), "")
+    profile = device.profile
+    try:
+        return MemberForm(list(addresses)[:32], mac, plan.network.circle, plan.network.mode, profile, port, cell)
+    except (ValueError, TypeError):
+        return None
