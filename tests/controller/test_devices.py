@@ -74,7 +74,7 @@ async def test_quarantine_takes_hold_at_once_and_explain_says_why(house: House) 
         (reason,) = [one for one in why["reasons"] if one["cap"] == "quarantined"]
         assert reason["evidence"][0]["kind"] == "operator.quarantine"
         assert reason["evidence"][0]["body"]["reason"] == "smoke"
-        assert {outcome["point"] for outcome in why["outcomes"]} == {"broker", "credential", "update"}
+        assert {outcome["point"] for outcome in why["outcomes"]} == {"broker", "credential", "network", "update"}
         assert all(outcome["generation"] == why["plan"]["generation"] for outcome in why["outcomes"])
         assert why["records"][0]["kind"].startswith("enforcement:plan:")
 

@@ -91,10 +91,11 @@ async def test_enrolling_makes_a_trusted_device_and_every_point_holds_its_plan(h
 
 async def test_every_arrow_is_a_record_in_the_ledger(house: House) -> None:
     await house.observe("broker.publish.denied", count=3)
-    assert (await house.kinds())[-6:] == [
+    assert (await house.kinds())[-7:] == [
         "evidence:observed",
         "decision:standing:changed",
         "enforcement:plan:intended",
+        "enforcement:plan:applied",
         "enforcement:plan:applied",
         "enforcement:plan:applied",
         "enforcement:plan:applied",
@@ -181,6 +182,7 @@ async def test_a_point_out_of_reach_keeps_no_other_from_taking_hold_and_is_caugh
         Point.BROKER: True,
         Point.CREDENTIAL: False,
         Point.UPDATE: False,
+        Point.NETWORK: False,
     }
     house.clock.advance(timedelta(seconds=10))
     assert await catch_up(house.loop) == 1

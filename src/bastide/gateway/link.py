@@ -54,11 +54,16 @@ class KeeperClient:
             waiting = self._waiting.pop(answer.number, None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(answer)
-        elif len(self.events) >= MAX_EVENTS:
-            self.lost += 1
         elif isinstance(answer.value, dict):
-            self.events.append(answer.value)
-            self.happened.set()
+            self.event(answer.value)
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Something that the controller must hear of."""
+        if len(self.events) >= MAX_EVENTS:
+            self.lost += 1
+            return
+        self.events.append(event)
+        self.happened.set()
 
     async def ask(self, word: Word, **fields: Any) -> Any:
         """What the keeper answers; its refusals as ``Refused``."""

@@ -28,6 +28,7 @@ from bastide.flows.on_gateway.keep_rules import Keeper
 from bastide.gateway.config import GatewayConfig
 from bastide.gateway.keeper import KeeperLoop
 from bastide.gateway.link import KeeperClient, Link
+from bastide.gateway.resolver import Resolver, Server, Upstream
 from bastide.network.segmentation.compile import LOG_GROUP, TABLE
 from bastide.wire.nkeys import Kind, decode_seed
 
@@ -58,6 +59,7 @@ def keeper_of(config: GatewayConfig) -> Keeper:
         ItemFile(folder / "plan.log"),
         lambda: datetime.now(UTC),
         config.repair,
+        timedelta(seconds=config.dns_floor_seconds),
     )
 
 
@@ -99,13 +101,61 @@ async def _link(config: GatewayConfig, pair: socket.socket) -> None:
         raise Refused(f"{identity / SEED} is not a user's key: run `bastide gateway join` again.", code="gateway:seed")
     key = Ed25519PrivateKey.from_private_bytes(seed)
     context = ssl.create_default_context(cafile=str(identity / TRUST))
+    bound = _bound(config)
+    upstream = _upstream(config)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     "warm".encode("idna")  # a codec that Python loads at its first use, from where the new user may not read
     become(config.user)
     keeper = KeeperClient(pair)
     async with asyncio.TaskGroup() as group:
         group.create_task(keeper.run())
-        group.create_task(_broker(config, gateway, context, key, keeper))
+        if config.nats:
+            group.create_task(_broker(config, gateway, context, key, keeper))
+        if upstream is not None:
+            resolver = Resolver(keeper, upstream, keeper.event)
+            for datagrams, streams in bound:
+                await asyncio.get_running_loop().create_datagram_endpoint(lambda: Server(resolver), sock=datagrams)
+                group.create_task(_streams(Server(resolver), streams))
+
+
+def _bound(config: GatewayConfig) -> list[tuple[socket.socket, socket.socket]]:
+    """The resolver's sockets, made while port 53 may still be had."""
+    made = []
+    for address in (one.strip() for one in config.dns_listen.split(",") if one.strip()):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        pair = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_STREAM)
+        try:
+            for one in pair:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.setblocking(False)
+                one.bind((address, 53))
+        except OSError as error:
+            raise Unavailable(
+                f"The resolver cannot listen on {address}, port 53: {error.strerror}.", code="dns:listen"
+            ) from error
+        pair[1].listen(128)
+        made.append(pair)
+    return made
+
+
+def _upstream(config: GatewayConfig) -> Upstream | None:
+    """``HOST`` or ``HOST:PORT``; with a name over TLS, port 853 unless another is given. None without a resolver."""
+    if not config.dns_listen:
+        return None
+    host, _, port = (
+        config.dns_upstream.partition(":") if config.dns_upstream.count(":") == 1 else (config.dns_upstream, "", "")
+    )
+    if not host or (port and not port.isdigit()):
+        raise Refused("Name the upstream resolver (BASTIDE_GATEWAY_DNS_UPSTREAM).", code="dns:upstream:missing")
+    if not config.dns_upstream_name:
+        return Upstream(host, int(port or 53))
+    authority = None if config.dns_upstream_ca is None else str(config.dns_upstream_ca)
+    return Upstream(host, int(port or 853), config.dns_upstream_name, ssl.create_default_context(cafile=authority))
+
+
+async def _streams(server: Server, listening: socket.socket) -> None:
+    async with await asyncio.start_server(server.stream, sock=listening) as serving:
+        await serving.serve_forever()
 
 
 async def _broker(

@@ -74,6 +74,7 @@ class Keeper:
     journal: Journal
     now: Callable[[], datetime]
     repair: bool = True
+    floor: timedelta = MIN_NAME_LIFE
     _held: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     _muds: dict[str, MUDFile] = field(default_factory=dict)
     _forms: dict[str, MemberForm] = field(default_factory=dict)
@@ -177,7 +178,7 @@ class Keeper:
                 raise Refused(
                     f"{name} resolves to {address}, an address of the local network.", code="dns:answer:rebinding"
                 )
-        lives = {address: max(timedelta(seconds=ttl), MIN_NAME_LIFE) for address, ttl in answers.items()}
+        lives = {address: max(timedelta(seconds=ttl), self.floor) for address, ttl in answers.items()}
         text = self._holding.resolved(name, lives, self.now())
         if text:
             self._load(text, whole=False)
