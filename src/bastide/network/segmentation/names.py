@@ -50,7 +50,7 @@ def read_question(data: bytes) -> Question:
         if flags & 0x8000 or (flags >> 11) & 15 or counts[0] != 1 or counts[1] or counts[2] or counts[3] > 2:
             raise _wrong("it is not one plain question")
         begin = cursor.at
-        asked = name(cursor).lower()
+        asked = name(cursor, {}).lower()
         kind, of = cursor.u16(), cursor.u16()
     except Malformed as error:
         raise _wrong(str(error)) from error
@@ -67,13 +67,13 @@ def read_answer(data: bytes, question: Question) -> Resolved:
         counts = [cursor.u16() for _ in range(4)]
         if identifier != question.identifier or not flags & 0x8000 or counts[0] != 1 or counts[1] > MAX_RECORDS:
             raise _wrong("it does not belong to the question")
-        asked, kind, of = name(cursor).lower(), cursor.u16(), cursor.u16()
+        asked, kind, of = name(cursor, {}).lower(), cursor.u16(), cursor.u16()
         if (asked, kind, of) != (question.name, question.type, IN):
             raise _wrong("it answers another question")
         aliases: dict[str, tuple[str, int]] = {}
         found: list[tuple[str, Address, int]] = []
         for _ in range(counts[1]):
-            owner = name(cursor).lower()
+            owner = name(cursor, {}).lower()
             type_, class_, ttl, size = cursor.u16(), cursor.u16(), cursor.u32(), cursor.u16()
             end = cursor.at + size
             if size > cursor.left:
@@ -81,7 +81,7 @@ def read_answer(data: bytes, question: Question) -> Resolved:
             if class_ == IN and type_ == CNAME:
                 if owner in aliases:
                     raise _wrong("a name has two aliases")
-                aliases[owner] = (name(cursor).lower(), ttl)
+                aliases[owner] = (name(cursor, {}).lower(), ttl)
             elif class_ == IN and (type_, size) in ((A, 4), (AAAA, 16)):
                 found.append((owner, ip_address(cursor.take(size)), ttl))
             cursor.at = end
