@@ -140,3 +140,23 @@ async def _integrated(books: Books, record: RecordId) -> int:
             return (await books.ledger.integrated(record)).size
         except Unavailable:
             await asyncio.sleep(0.01)
+
+
+async def test_a_sequencer_that_is_cancelled_while_it_is_woken_ends(clock: FakeClock, ids: SequentialIds) -> None:
+    """Both in one turn of the event loop: the wake-up must not swallow the cancellation."""
+    signer = MemorySigner(clock)
+
+    class Idle:
+        async def lead(self) -> bool:
+            return False
+
+    sequencer = Sequencer(Idle(), signer, "bastide.test/ledger")  # type: ignore[arg-type]
+    running = asyncio.create_task(sequencer.run())
+    for _ in range(4):
+        await asyncio.sleep(0)
+    sequencer.wake(())
+    await asyncio.sleep(0)
+    running.cancel()
+    done, _ = await asyncio.wait([running], timeout=5)
+    running.cancel()
+    assert done == {running}

@@ -44,7 +44,8 @@ class LiveRecords:
         try:
             while not self._closed:
                 try:
-                    records = await asyncio.wait_for(queue.get(), beat)
+                    async with asyncio.timeout(beat):
+                        records = await queue.get()
                 except TimeoutError:
                     yield None
                     continue

@@ -44,7 +44,8 @@ async def prune_ledger(before: int, *, actor: str, units: UpkeepUnits, upkeep: L
     async with units(actor) as work:
         record = work.ledger.record(PRUNED_KIND, "ledger", pruning(before))
     try:
-        await asyncio.wait_for(upkeep.integrated(record), SIGNED_WITHIN_SECONDS)
+        async with asyncio.timeout(SIGNED_WITHIN_SECONDS):
+            await upkeep.integrated(record)
     except TimeoutError as late:
         raise Unavailable(
             "Pruning begins when the record of it is signed, and it was not: start Bastide, and try again."

@@ -102,7 +102,9 @@ class Sequencer:
                 await asyncio.sleep(GATHER_SECONDS)
                 continue
             try:
-                await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)
+                # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with what it waits for.
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._woken.wait()
             except TimeoutError:
                 continue
 

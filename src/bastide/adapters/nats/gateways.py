@@ -78,7 +78,8 @@ class GatewayItems:
         self._waiting[(gateway, key, generation)] = waiting
         try:
             await self._jetstream.publish(f"{GATEWAYS_PREFIX}.{gateway}.{key.replace('/', '.')}", item)
-            return await asyncio.wait_for(waiting, APPLIED_SECONDS)
+            async with asyncio.timeout(APPLIED_SECONDS):
+                return await waiting
         except TimeoutError as error:
             raise Unavailable(
                 f"The gateway {gateway} does not answer; it keeps its last plan, and takes this one when it is back.",
@@ -130,7 +131,8 @@ class OwnItems:
                     wait = 1.0
                 self._wake.clear()
                 try:
-                    await asyncio.wait_for(self._wake.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
                 except TimeoutError:
                     continue
 

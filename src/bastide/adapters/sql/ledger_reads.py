@@ -79,7 +79,8 @@ class LedgerReads:
             if known is not None and known.size > position:
                 return known
             try:
-                await asyncio.wait_for(news.wait(), ASK_AGAIN_SECONDS)
+                async with asyncio.timeout(ASK_AGAIN_SECONDS):
+                    await news.wait()
             except TimeoutError:
                 continue
 
