@@ -80,7 +80,7 @@ def test_a_changed_byte_makes_another_request_or_none(at: int, value: int) -> No
 
 def test_an_unknown_profile_has_a_code_of_its_own() -> None:
     with pytest.raises(Refused) as refused:
-        decode_request(msgspec.msgpack.encode([1, 7, "request-1", "ocsp", [b"x"]]))
+        decode_request(msgspec.msgpack.encode([1, 7, "request-1", "unseal", [b"x"]]))
     assert refused.value.reason == "signer:profile:unknown"
     assert "device" in refused.value.sentence
 
