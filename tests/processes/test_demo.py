@@ -32,7 +32,7 @@ def test_the_fleet_enrols_connects_and_a_device_that_misuses_its_topics_is_cut_o
     assert explained["device"]["name"] == "thermostat-1"
     assert explained["reasons"][0]["rule"] in ("topic-misuse", "eavesdropping")
     held = {outcome["point"]: outcome["generation"] for outcome in explained["outcomes"]}
-    assert held == dict.fromkeys(("broker", "credential", "update"), explained["plan"]["generation"])
+    assert held == dict.fromkeys(("broker", "credential", "network", "update"), explained["plan"]["generation"])
 
     # The camera that answered on Telnet is a finding on what was seen, and nobody lost anything for it.
     seen = told["telnet"]
