@@ -207,6 +207,28 @@ async def test_everything_is_reached_by_keyboard(town: Town, window: Window) -> 
     assert window.complaints == []
 
 
+async def test_a_search_is_grouped_and_kept_as_a_view(town: Town, window: Window) -> None:
+    await window.go("/devices")
+    page = window.page
+    await page.locator("#find").fill("-standing:trusted")
+    await expect(page.locator("tr[data-device]")).to_have_count(3)
+    assert "text=-standing" in page.url
+    await page.get_by_text("Save this view").click()
+    await page.get_by_label("Name of the view").fill("To look at")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    kept = page.get_by_role("link", name="To look at")
+    await kept.wait_for()
+    assert await kept.get_attribute("aria-current") == "true"
+    await page.get_by_label("Group by").select_option("class")
+    await page.locator("table.groups tr[data-href]").first.wait_for()
+    assert await page.locator("table.groups tbody tr").count() == 3
+    await window.shot("devices-grouped")
+    await page.locator("table.groups tr[data-href]", has_text="printer").click()
+    await expect(page.locator("tr[data-device]")).to_have_count(1)
+    assert await page.locator("#find").input_value() == "-standing:trusted class:=printer"
+    assert window.complaints == []
+
+
 async def test_a_page_that_nobody_touches_signs_out_by_itself(town: Town, browser: Browser) -> None:
     window = await open_window(browser, town.origin)
     page = window.page

@@ -31,6 +31,8 @@ PAGES = (
     "/",
     "/devices",
     "/devices?text=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+    "/devices?group=vendor&text=%22%3E%3Cscript%3Ealert(1)",
+    "/devices?column=vendor&column=firmware&column=address",
     f"/devices/{LAMP}",
     f"/devices/{LAMP}/acts/quarantine",
     f"/devices/{LAMP}/acts/release",

@@ -17,6 +17,7 @@ from bastide.core.standing import Standing
 from bastide.ports.platform.catalogue import ClassEntry
 from bastide.ports.platform.conversations import Wanted
 from bastide.ports.platform.stores import EVERYTHING, DeviceFilter, Scope
+from bastide.ports.platform.views import SavedView
 from bastide.testing.tables import Tables
 
 OF_A_KIND = 32
@@ -57,13 +58,22 @@ class MemoryDevices:
 def _wanted(device: Device, wanted: DeviceFilter) -> bool:
     text = wanted.text.casefold()
     named = (device.id, device.name, device.owner, device.device_class, device.site)
+    kept = " ".join((*_kept(device), *(f"{each.name} {each.value} {each.source}" for each in device.attributes)))
     return (
-        (not text or any(text in each.casefold() for each in named))
+        all(word in kept.lower() for word in wanted.holding)
+        and (not text or any(text in each.casefold() for each in named))
         and (not wanted.standings or device.standing in wanted.standings)
         and (not wanted.classes or device.device_class in wanted.classes)
         and (not wanted.sites or device.site in wanted.sites)
         and wanted.scope.covers(device)
     )
+
+
+def _kept(device: Device) -> tuple[str, ...]:
+    return (
+        device.id, device.name, device.device_class, device.owner, device.site, device.zone, device.profile,
+        device.standing.value, device.stage.value,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +245,12 @@ def _added(known: Conversation, more: Conversation) -> Conversation:
         first_seen=min(known.first_seen, more.first_seen),
         last_seen=max(known.last_seen, more.last_seen),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryViews:
+    tables: Now
+
+    async def of(self, person: str) -> Sequence[SavedView]:
+        seen = [one for one in self.tables().views.values() if one.shared or one.person == person]
+        return sorted(seen, key=lambda one: (one.person != person, one.name, one.person))

@@ -23,6 +23,7 @@ from bastide.testing.reads import (
     MemoryInventory,
     MemoryPlans,
     MemoryPolicies,
+    MemoryViews,
     MemoryWaivers,
 )
 from bastide.testing.signer import MemorySigner
@@ -39,6 +40,7 @@ from bastide.testing.writes import (
     LedgerChanges,
     PlanChanges,
     PolicyChanges,
+    ViewChanges,
     WaiverChanges,
 )
 
@@ -61,6 +63,7 @@ class MemoryUnit:
         self.catalogue = CatalogueChanges(self.changes)
         self.inventory = InventoryChanges(self.changes)
         self.conversations = ConversationChanges(self.changes)
+        self.views = ViewChanges(self.changes)
         self.ledger = LedgerChanges(self.changes, self.written, actor, clock, ids)
 
 
@@ -86,6 +89,7 @@ class MemoryState:
         self.catalogue = MemoryCatalogue(self._now)
         self.inventory = MemoryInventory(self._now)
         self.conversations = MemoryConversations(self._now)
+        self.views = MemoryViews(self._now)
         self.ledger = MemoryLedger(lambda: self._tables.records, signer or MemorySigner(clock))
 
     def units(self, actor: str | Personal) -> AbstractAsyncContextManager[MemoryUnit]:

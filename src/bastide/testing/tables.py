@@ -14,6 +14,7 @@ from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName, Wai
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.profile import Profile
 from bastide.ports.platform.catalogue import ClassEntry
+from bastide.ports.platform.views import SavedView
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class Tables:
     keys: dict[str, DeviceId] = field(default_factory=dict)
     conversations: list[Conversation] = field(default_factory=list)
     windows: set[tuple[str, str]] = field(default_factory=set)
+    views: dict[tuple[str, str], SavedView] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
     def copy(self) -> Self:

@@ -18,6 +18,7 @@ from bastide.core.profile import Profile
 from bastide.governance.audit.record import plain, presentable
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.platform.catalogue import ClassEntry
+from bastide.ports.platform.views import SavedView
 from bastide.testing.tables import Tables
 
 Change = Callable[[Tables], None]
@@ -149,6 +150,20 @@ class ConversationChanges:
             if (source, window) not in tables.windows:
                 tables.windows.add((source, window))
                 tables.conversations.extend(seen)
+
+        self.changes.append(change)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChanges:
+    changes: list[Change]
+
+    def put(self, view: SavedView) -> None:
+        self.changes.append(lambda tables: tables.views.update({(view.person, view.name): view}))
+
+    def remove(self, person: str, name: str) -> None:
+        def change(tables: Tables) -> None:
+            tables.views.pop((person, name), None)
 
         self.changes.append(change)
 

@@ -35,6 +35,12 @@ _SEEN = (
     )
     .values(last_seen=bindparam("seen_at"))
 )
+_HOLDING = tuple(
+    devices.c[name]
+    for name in (
+        "attributes", "name", "id", "device_class", "owner", "site", "zone", "profile", "standing", "stage",
+    )
+)  # fmt: skip
 _GET = select(devices).where(devices.c.id == bindparam("of_id"))
 
 
@@ -93,6 +99,9 @@ class DeviceReads:
             like = f"%{_escaped(wanted.text.lower())}%"
             columns = (devices.c.id, devices.c.name, devices.c.owner, devices.c.device_class, devices.c.site)
             query = query.where(or_(*(func.lower(column).like(like, escape="\\") for column in columns)))
+        for word in wanted.holding:
+            like = f"%{_escaped(word)}%"
+            query = query.where(or_(*(func.lower(column).like(like, escape="\\") for column in _HOLDING)))
         if wanted.standings:
             query = query.where(devices.c.standing.in_([standing.value for standing in wanted.standings]))
         if wanted.classes:

@@ -14,6 +14,7 @@ from bastide.adapters.sql.evidence import EvidenceReads, EvidenceWrites, Finding
 from bastide.adapters.sql.inventory import InventoryReads, InventoryWrites
 from bastide.adapters.sql.ledger import LedgerWrites
 from bastide.adapters.sql.policies import PolicyReads, PolicyWrites, WaiverReads, WaiverWrites
+from bastide.adapters.sql.views import ViewReads, ViewWrites
 from bastide.core.audit import Personal
 from bastide.ports.clock import Clock, Ids
 
@@ -32,6 +33,7 @@ class SQLUnitOfWork:
         self.catalogue = CatalogueWrites(unit)
         self.inventory = InventoryWrites(unit)
         self.conversations = ConversationWrites(unit)
+        self.views = ViewWrites(unit)
         self.access = AccessWrites(unit)
         self.credentials = CredentialWrites(unit)
         self.ledger = LedgerWrites(unit, actor, clock, ids)
@@ -66,5 +68,6 @@ class SQLStores:
         self.catalogue = CatalogueReads(database)
         self.inventory = InventoryReads(database)
         self.conversations = ConversationReads(database)
+        self.views = ViewReads(database)
         self.access = AccessReads(database)
         self.credentials = CredentialReads(database)

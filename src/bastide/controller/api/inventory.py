@@ -25,10 +25,11 @@ from bastide.core.device import Device
 from bastide.core.error import Refused
 from bastide.core.ids import DeviceId
 from bastide.flows.keep_inventory import bring_in, describe, merge, split
+from bastide.flows.search_inventory import search_inventory
 from bastide.governance.access.error import NotPermitted
 from bastide.governance.access.roles import Permission
 from bastide.operations.inventory.attributes import DESCRIBED, best, conflicts
-from bastide.operations.inventory.search import matches, parse_query
+from bastide.operations.inventory.search import parse_query
 from bastide.operations.inventory.sheet import read_sheet, row
 from bastide.operations.inventory.sighting import is_key
 from bastide.ports.platform.stores import DeviceFilter
@@ -36,8 +37,6 @@ from bastide.ports.platform.stores import DeviceFilter
 routes = Routes("/inventory", "inventory")
 
 MAX_SHEET = 4 * 1024 * 1024
-MAX_SCANNED = 20_000
-"""Devices that one request looks through; ``next`` goes on from there."""
 
 Fact = Annotated[str, StringConstraints(max_length=500), NoControls]
 
@@ -93,7 +92,7 @@ class BroughtInOut(Answer):
 
 
 @routes.get("", needs=Permission.FLEET_READ)
-async def search_inventory(
+async def list_inventory(
     asking: Asking,
     deps: Using,
     query: Annotated[str, Query(max_length=500, description="Words and name:value terms; all must hold.")] = "",
@@ -101,21 +100,9 @@ async def search_inventory(
     limit: Limit = 100,
 ) -> Page[InventoryOut]:
     """The devices that match a search as one types it, such as `philips firmware:1.9 -standing:trusted conflict:`."""
-    terms, now = parse_query(query), deps.clock.now()
-    found: list[Device] = []
-    last, scanned = after, 0
-    while scanned < MAX_SCANNED:
-        part = await deps.governing.stores.devices.list(DeviceFilter(scope=asking.scope, after=last, limit=500))
-        for device in part:
-            last = device.id
-            if matches(device, terms, now):
-                found.append(device)
-                if len(found) == limit:
-                    return Page(items=[await _shown(one, deps) for one in found], next=last)
-        scanned += len(part)
-        if len(part) < 500:
-            return Page(items=[await _shown(one, deps) for one in found])
-    return Page(items=[await _shown(one, deps) for one in found], next=last)
+    wanted = DeviceFilter(scope=asking.scope, after=after, limit=limit)
+    found = await search_inventory(deps.governing.stores, wanted, parse_query(query), deps.clock.now())
+    return Page(items=[await _shown(one, deps) for one in found.devices], next=found.next_after or None)
 
 
 @routes.get("/{device}", needs=Permission.FLEET_READ)

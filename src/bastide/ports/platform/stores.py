@@ -17,13 +17,19 @@ from bastide.governance.access.scope import Scope as Scope
 from bastide.ports.platform.catalogue import CatalogueReads
 from bastide.ports.platform.conversations import ConversationReads
 from bastide.ports.platform.inventory import InventoryReads
+from bastide.ports.platform.views import ViewReads
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceFilter:
-    """``text`` matches id, name, owner and class as one types; ``after`` is the id that the last page ended with."""
+    """``text`` matches id, name, owner and class as one types; ``after`` is the id that the last page ended with.
+
+    ``holding`` are lower-case ASCII words that must each occur somewhere in what is kept of a device, its attributes with
+    their names and sources included: a first sieve for a search that looks closer (operations/inventory/search).
+    """
 
     text: str = ""
+    holding: tuple[str, ...] = ()
     standings: tuple[Standing, ...] = ()
     classes: tuple[DeviceClass, ...] = ()
     sites: tuple[SiteName, ...] = ()
@@ -113,3 +119,5 @@ class Stores(Protocol):
     def inventory(self) -> InventoryReads: ...
     @property
     def conversations(self) -> ConversationReads: ...
+    @property
+    def views(self) -> ViewReads: ...

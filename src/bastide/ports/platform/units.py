@@ -25,6 +25,7 @@ from bastide.core.plan import Outcome, Plan
 from bastide.ports.platform.catalogue import CatalogueWrites
 from bastide.ports.platform.conversations import ConversationWrites
 from bastide.ports.platform.inventory import InventoryWrites
+from bastide.ports.platform.views import ViewWrites
 
 
 class DeviceWrites(Protocol):
@@ -106,6 +107,8 @@ class UnitOfWork(Protocol):
     def inventory(self) -> InventoryWrites: ...
     @property
     def conversations(self) -> ConversationWrites: ...
+    @property
+    def views(self) -> ViewWrites: ...
     @property
     def ledger(self) -> LedgerWrites: ...
 

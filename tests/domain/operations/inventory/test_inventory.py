@@ -14,7 +14,7 @@ from bastide.core.ids import DeviceClass, DeviceId, OwnerName, ProfileName, Site
 from bastide.core.standing import Stage, Standing
 from bastide.operations.inventory.attributes import MOST, best, conflicts, described, merged, stated
 from bastide.operations.inventory.changes import changes
-from bastide.operations.inventory.search import matches, parse_query
+from bastide.operations.inventory.search import Term, matches, parse_query, words_of
 from bastide.operations.inventory.sheet import BadSheet, csv_lines, read_sheet, row
 from bastide.operations.inventory.sighting import Sighting, is_key, key_of, mac_key, own_id
 
@@ -111,16 +111,33 @@ def test_searching_as_one_types() -> None:
         "site:main hall",
         '"hall cam"',
         "model:",
+        "vendor:=acme",
         "",
     ):
         assert matches(one, parse_query(query), NOW), query
-    for query in ("vendor:x", "-acme", "serial:", "conflict:", "acme telnet"):
+    for query in ("vendor:x", "-acme", "serial:", "conflict:", "acme telnet", "vendor:=acm"):
         assert not matches(one, parse_query(query), NOW), query
     assert matches(one, parse_query("00:11:22:33:44:55"), NOW)
     with pytest.raises(Refused):
         parse_query('"open')
     with pytest.raises(Refused):
         parse_query("x " * 21)
+
+
+@given(query=st.text(alphabet="acme: -=\"1.0hlptn'", max_size=30))
+def test_the_sieve_of_words_lets_everything_through_that_matches(query: str) -> None:
+    one = device(*stated(SEEN, "scan:a"))
+    try:
+        terms = parse_query(query)
+    except Refused:
+        return
+    kept = repr(one).lower()
+    if matches(one, terms, NOW):
+        assert all(word in kept for word in words_of(terms)), terms
+
+
+def test_an_apostrophe_is_no_quotation_mark() -> None:
+    assert parse_query("Bob's cam") == (Term("", "bob's"), Term("", "cam"))
 
 
 def test_what_is_taken_out_can_be_brought_in() -> None:

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -12,14 +11,15 @@ from bastide.controller.api.routes import Routes
 from bastide.controller.console.page import HEADERS, Pages, reader
 from bastide.controller.console.views import acts
 from bastide.controller.console.views.device import RANGES, device_page, verdict
-from bastide.controller.console.views.devices import devices, rows_of
+from bastide.controller.console.views.devices import COLUMNS, GROUPS, USUAL, Asked, devices, rows_of
 from bastide.core.error import NotFound, Refused
 from bastide.core.ids import DeviceClass, DeviceId, is_device_id
 from bastide.core.standing import Standing
 from bastide.flows import operator_acts
+from bastide.flows.keep_views import remove_view as remove_view_of
+from bastide.flows.keep_views import save_view as save_view_of
 from bastide.governance.access.roles import Permission
 from bastide.ports.platform.credentials import CredentialReads
-from bastide.ports.platform.stores import DeviceFilter
 
 Texts = Annotated[list[str], Query(max_length=64)]
 MOST_ROWS = 200
@@ -34,31 +34,68 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
         text: Annotated[str, Query(max_length=200)] = "",
         standing: Texts = [],  # noqa: B006 - FastAPI copies the default
         of_class: Annotated[list[str], Query(alias="class", max_length=64)] = [],  # noqa: B006
+        group: Annotated[str, Query(max_length=32)] = "",
+        column: Texts = [],  # noqa: B006
         after: Annotated[str, Query(max_length=64)] = "",
     ) -> Response:
-        wanted = DeviceFilter(
+        asked = Asked(
             text=text.strip(),
             standings=tuple(each for each in Standing if each.value in standing),
             classes=tuple(DeviceClass(each) for each in of_class),
-            scope=asking.scope,
+            group=group if group in GROUPS else "",
+            columns=_columns(column),
             after=after,
         )
-        found = await devices(deps.governing.stores, reader(deps, asking), wanted)
-        pairs = [("text", text), *(("standing", each.value) for each in wanted.standings)]
-        pairs += [("class", each) for each in wanted.classes] + [("after", found.next_after)]
-        more = "/devices?" + urlencode([pair for pair in pairs if pair[1]])
+        stores = deps.governing.stores
+        found = await devices(stores, reader(deps, asking), asked, deps.clock.now())
+        more = "/devices?" + asked.query(after=found.next_after)
         if after:
             return await pages.show(request, "device_rows.html", found=found, more=more)
-        return await pages.show(request, "devices.html", "devices", found=found, more=more)
+        return await pages.show(
+            request,
+            "devices.html",
+            "devices",
+            found=found,
+            more=more,
+            groups=GROUPS,
+            all_columns=COLUMNS,
+            views=await stores.views.of(asking.person),
+            me=asking.person,
+        )
+
+    @routes.post("/devices/views", needs=Permission.ACCOUNT_OWN)
+    async def save_view(
+        asking: Asking,
+        deps: Using,
+        name: Annotated[str, Form(max_length=80)] = "",
+        query: Annotated[str, Form(max_length=2000)] = "",
+        shared: Annotated[str, Form(max_length=3)] = "",
+    ) -> Response:
+        """Keeps what the table shows under a name."""
+        await save_view_of(asking.person, name, query, shared == "yes", asking.actor, deps.governing)
+        return RedirectResponse(f"/devices?{query}", 303, {**HEADERS})
+
+    @routes.post("/devices/views/remove", needs=Permission.ACCOUNT_OWN)
+    async def remove_view(asking: Asking, deps: Using, name: Annotated[str, Form(max_length=80)] = "") -> Response:
+        await remove_view_of(asking.person, name, asking.actor, deps.governing)
+        return RedirectResponse("/devices", 303, {**HEADERS})
 
     @routes.get("/devices/rows", needs=Permission.FLEET_READ)
     async def device_rows(
-        request: Request, asking: Asking, deps: Using, id: Annotated[list[str], Query(max_length=MOST_ROWS)]
+        request: Request,
+        asking: Asking,
+        deps: Using,
+        id: Annotated[list[str], Query(max_length=MOST_ROWS)],
+        column: Texts = [],  # noqa: B006
     ) -> Response:
         """The rows of named devices as they are now, for a table that is open."""
         ids = [DeviceId(each) for each in id if is_device_id(each)]
-        rows = await rows_of(deps.governing.stores, reader(deps, asking), ids)
-        return await pages.show(request, "device_rows.html", found={"rows": rows, "next_after": ""}, more="")
+        columns = _columns(column)
+        rows = await rows_of(deps.governing.stores, reader(deps, asking), ids, columns, deps.clock.now())
+        shown = tuple(each for each in COLUMNS if each.key in columns)
+        return await pages.show(
+            request, "device_rows.html", found={"rows": rows, "next_after": "", "columns": shown}, more=""
+        )
 
     @routes.get("/devices/{device}", needs=Permission.FLEET_READ)
     async def one_device(request: Request, asking: Asking, deps: Using, device: str, range: str = "") -> Response:
@@ -128,6 +165,11 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
     act("quarantine", Permission.DEVICE_ACT)
     act("release", Permission.DEVICE_ACT)
     act("break-glass", Permission.DEVICE_BREAK_GLASS)
+
+
+def _columns(asked: list[str]) -> tuple[str, ...]:
+    """The chosen columns in the order of the table; none chosen means the usual ones."""
+    return tuple(each.key for each in COLUMNS if each.key in asked) or USUAL
 
 
 def _id(text: str) -> DeviceId:

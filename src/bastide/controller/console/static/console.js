@@ -67,11 +67,12 @@
 
   const rows = new Set();
   let rowTimer;
+  const columns = () => ($("table.fleet")?.dataset.columns || "").split(" ").filter(Boolean).map((column) => ["column", column]);
   const refreshRows = async () => {
     rowTimer = undefined;
     const ids = [...rows].slice(0, 100);
     ids.forEach((id) => rows.delete(id));
-    const answer = await fetch("/devices/rows?" + ids.map((id) => "id=" + encodeURIComponent(id)).join("&"), { headers: { "HX-Request": "true" } }).catch(() => null);
+    const answer = await fetch("/devices/rows?" + [...ids.map((id) => ["id", id]), ...columns()].map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&"), { headers: { "HX-Request": "true" } }).catch(() => null);
     if (!answer || !answer.ok) return;
     const page = new DOMParser().parseFromString(`<table><tbody>${await answer.text()}</tbody></table>`, "text/html");
     for (const row of $$("tr[data-device]", page)) {
