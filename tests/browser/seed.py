@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -37,6 +37,7 @@ from bastide.controller.console.install import install
 from bastide.controller.console.views.enrolling import Enrolment
 from bastide.controller.live import LiveRecords
 from bastide.controller.serving import Leaf, Listener
+from bastide.core.conversation import Conversation
 from bastide.core.device import Attribute, Device
 from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.finding import Finding, Severity
@@ -308,6 +309,7 @@ async def _live_a_day(town: Past, devices: int) -> None:
     await town.misuse("Loading dock camera")
     town.clock.put(datetime.now(UTC) - timedelta(minutes=1))
     await town.add("Visitor badge printer", "printer")
+    await _speak(town, random.Random(11))
     async with town.governing.unit_of_work("system:ingest") as work:
         work.devices.seen(
             {
@@ -315,6 +317,32 @@ async def _live_a_day(town: Past, devices: int) -> None:
                 for id in list(town.devices.values())[:25]
             }
         )
+
+
+async def _speak(town: Past, chance: random.Random) -> None:
+    """Whom the devices spoke to in the last day, as `bastide watch` would have told it."""
+    now, said = datetime.now(UTC), []
+    fleet = list(await town.governing.stores.devices.list(DeviceFilter(limit=1000)))
+    for number, device in enumerate(fleet):
+        own = Attribute("address", f"192.168.1.{number + 10}", "scan:hall", 0.7, now)
+        async with town.governing.unit_of_work("system:scan") as work:
+            work.devices.put(replace(device, attributes=(*device.attributes, own)))
+        talks = [
+            ("192.168.1.1", "", "udp", 53, "dns", True, 400),
+            ("192.0.2.7", "0.pool.ntp.org", "udp", 123, "ntp", True, 152),
+        ]
+        if device.device_class == "door-camera":
+            talks.append(("203.0.113.7", "upload.cam-cloud.example", "tcp", 443, "tls", True, 40_000_000))
+            talks.append(("192.168.1.200", "", "tcp", 554, "rtsp", False, 700_000_000))
+        elif device.device_class == "gate-controller":
+            talks.append(("192.168.1.10", "", "tcp", 23, "telnet", True, 5000))
+        for (peer, name, transport, port, protocol, called, most), hour in product(talks, range(24)):
+            at = now - timedelta(hours=hour, minutes=chance.randint(1, 50))
+            size = max(64, int(most * chance.random()))
+            counts = (chance.randint(1, 9), 5, 5, size // 3, size - size // 3)
+            said.append(Conversation(device.id, peer, name, transport, port, protocol, called, *counts, at, at))
+    async with town.governing.unit_of_work("system:scan") as work:
+        work.conversations.add("head-office/eth1", "day", now, said)
 
 
 def _report(town: Town, samples: MemorySamples) -> None:

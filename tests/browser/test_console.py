@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CAMERA = "Loading dock camera"
 METER = "Main meter"
 # Pages whose pictures are kept in both themes.
-KEPT = ("watch", "devices", "device", "policy")
+KEPT = ("watch", "devices", "device", "network", "policy")
 
 
 async def test_a_link_lets_in_once_a_password_afterwards(town: Town, browser: Browser) -> None:
@@ -229,6 +229,30 @@ async def test_a_search_is_grouped_and_kept_as_a_view(town: Town, window: Window
     assert window.complaints == []
 
 
+async def test_the_map_opens_groups_and_its_slider_narrows_the_time(town: Town, window: Window) -> None:
+    page = window.page
+    await window.go("/network")
+    await page.locator("a[data-node='l-door-camera']").hover()
+    lit = page.locator(".ribbons path.lit")
+    assert await lit.count() == await page.locator(".ribbons path[data-start='l-door-camera']").count() > 0
+    await page.locator("a[data-node='l-door-camera']").click()
+    await expect(page.locator("svg.map a[href^='/devices/d-']")).to_have_count(5)
+    until = page.get_by_label("Until")
+    end = int(await until.get_attribute("max") or 0)
+    before = await page.locator(".hours figcaption b").last.inner_text()
+    await until.focus()
+    for _ in range(6):
+        await page.keyboard.press("ArrowLeft")
+    await page.wait_for_url(f"**until={end - 6}**")
+    assert await page.locator(".hours figcaption b").last.inner_text() < before
+    await expect(page.locator("rect.hour.out")).to_have_count(6)
+    await page.get_by_role("link", name="Class door-camera").click()
+    await page.get_by_label("Protocol").select_option("telnet")
+    await expect(page.locator(".ribbons path")).to_have_count(1)
+    assert await page.locator(".ribbons path.clear").count() == 1
+    assert window.complaints == []
+
+
 async def test_a_page_that_nobody_touches_signs_out_by_itself(town: Town, browser: Browser) -> None:
     window = await open_window(browser, town.origin)
     page = window.page
@@ -301,6 +325,7 @@ async def test_every_page_has_contrast_and_names_in_dark_and_light_and_on_a_phon
         "watch": "/",
         "devices": "/devices",
         "device": f"/devices/{camera}",
+        "network": "/network",
         "ledger": "/ledger",
         "enrol": "/enrol",
         "people": "/settings/people",
@@ -323,7 +348,7 @@ async def test_every_page_has_contrast_and_names_in_dark_and_light_and_on_a_phon
         wrong += window.complaints
         if theme == "light":
             await window.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-            for name in ("watch", "devices", "device", "ledger"):
+            for name in ("watch", "devices", "device", "network", "ledger"):
                 await window.go(pages[name])
                 wide = await window.page.evaluate("document.documentElement.scrollWidth")
                 if wide > PHONE["width"]:

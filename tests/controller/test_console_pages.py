@@ -38,6 +38,8 @@ PAGES = (
     f"/devices/{LAMP}/acts/release",
     f"/devices/{LAMP}/acts/break-glass",
     f"/devices/rows?id={LAMP}",
+    "/network",
+    "/network?opened=%22%3E%3Cscript%3Ealert(1)&peer=named:%22%3E%3Cscript%3Ealert(1)&protocol=%3Cscript%3Ealert(1)",
     "/ledger",
     "/ledger?find=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
     f"/ledger?find={LAMP}",

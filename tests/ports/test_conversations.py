@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bastide.core.conversation import Conversation
-from bastide.ports.platform.conversations import Wanted
+from bastide.ports.platform.conversations import Hour, Wanted
 from bastide.testing.clock import EPOCH
 from tests.ports.conftest import State
 from tests.ports.values import HOUR, A, B
@@ -59,3 +59,17 @@ async def test_who_called_and_what_was_spoken_keep_conversations_apart(state: St
 async def test_one_unit_may_hold_the_same_conversation_many_times(state: State) -> None:
     await heard(state, *[DNS] * 50)
     assert [one.flows for one in await told(state)] == [50]
+
+
+async def test_how_much_was_said_is_told_by_the_hour(state: State) -> None:
+    later = replace(CLOUD, first_seen=EPOCH + HOUR * 3, last_seen=EPOCH + HOUR * 3)
+    await heard(state, DNS, CLOUD, later, replace(later, device=B))
+    wanted = Wanted(EPOCH - DAY, EPOCH + DAY)
+    assert await state.stores.conversations.by_hour(wanted) == [
+        Hour(EPOCH, 2, 10_200),
+        Hour(EPOCH + HOUR * 3, 2, 19_800),
+    ]
+    assert await state.stores.conversations.by_hour(replace(wanted, devices=(B,))) == [Hour(EPOCH + HOUR * 3, 1, 9900)]
+    assert await state.stores.conversations.by_hour(replace(wanted, until=EPOCH + HOUR, limit=1)) == [
+        Hour(EPOCH, 2, 10_200)
+    ]

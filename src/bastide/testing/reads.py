@@ -15,7 +15,7 @@ from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.profile import Profile
 from bastide.core.standing import Standing
 from bastide.ports.platform.catalogue import ClassEntry
-from bastide.ports.platform.conversations import Wanted
+from bastide.ports.platform.conversations import Hour, Wanted
 from bastide.ports.platform.stores import EVERYTHING, DeviceFilter, Scope
 from bastide.ports.platform.views import SavedView
 from bastide.testing.tables import Tables
@@ -231,6 +231,16 @@ class MemoryConversations:
             merged[key] = one if known is None else _added(known, one)
         busiest = sorted(merged.items(), key=lambda item: (-item[1].bytes_sent - item[1].bytes_received, item[0]))
         return [one for _, one in busiest[: wanted.limit]]
+
+    async def by_hour(self, wanted: Wanted) -> Sequence[Hour]:
+        flows: dict[datetime, int] = {}
+        sizes: dict[datetime, int] = {}
+        for one in self.tables().conversations:
+            hour = one.first_seen.replace(minute=0, second=0, microsecond=0)
+            if wanted.since <= hour < wanted.until and (not wanted.devices or one.device in wanted.devices):
+                flows[hour] = flows.get(hour, 0) + one.flows
+                sizes[hour] = sizes.get(hour, 0) + one.bytes_sent + one.bytes_received
+        return [Hour(hour, flows[hour], sizes[hour]) for hour in sorted(flows)][: wanted.limit]
 
 
 def _added(known: Conversation, more: Conversation) -> Conversation:

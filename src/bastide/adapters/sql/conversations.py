@@ -12,7 +12,7 @@ from bastide.adapters.sql.evidence import upsert
 from bastide.adapters.sql.schema.conversations import conversation_windows, conversations
 from bastide.core.conversation import Conversation
 from bastide.core.ids import DeviceId
-from bastide.ports.platform.conversations import Wanted
+from bastide.ports.platform.conversations import Hour, Wanted
 
 _KEY = ("hour", "device", "peer", "transport", "port", "protocol", "opened_by_device")
 _COUNTS = ("flows", "packets_sent", "packets_received", "bytes_sent", "bytes_received")
@@ -92,6 +92,21 @@ class ConversationReads:
             query = query.where(table.device.in_(wanted.devices))
         rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
         return [_conversation(row) for row in rows]
+
+    async def by_hour(self, wanted: Wanted) -> Sequence[Hour]:
+        table = conversations.c
+        said = func.sum(table.bytes_sent + table.bytes_received).label("bytes")
+        query = (
+            select(table.hour, func.sum(table.flows).label("flows"), said)
+            .where(table.hour >= wanted.since, table.hour < wanted.until)
+            .group_by(table.hour)
+            .order_by(table.hour)
+            .limit(wanted.limit)
+        )
+        if wanted.devices:
+            query = query.where(table.device.in_(wanted.devices))
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [Hour(row.hour, int(row.flows), int(row.bytes)) for row in rows]
 
 
 def _conversation(row: Mapping[Any, Any]) -> Conversation:

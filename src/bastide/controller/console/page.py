@@ -57,6 +57,10 @@ _P = Permission
 ROOMS: tuple[tuple[Permission, Room], ...] = (
     (Permission.FLEET_READ, Room("watch", "Watch", "/", "home overview start what is wrong")),
     (Permission.FLEET_READ, Room("devices", "Devices", "/devices", "fleet table list things")),
+    (
+        Permission.FLEET_READ,
+        Room("network", "Network", "/network", "map peers traffic conversations who speaks to whom"),
+    ),
     (Permission.LEDGER_READ, Room("ledger", "Ledger", "/ledger", "records audit proof verify checkpoint")),
     (
         Permission.ACCOUNT_OWN,

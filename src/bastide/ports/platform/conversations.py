@@ -19,6 +19,15 @@ class Wanted:
     limit: int = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What was said in the hour that begins then."""
+
+    begins: datetime
+    flows: int
+    bytes: int
+
+
 class ConversationWrites(Protocol):
     def add(self, source: str, window: str, at: datetime, seen: Sequence[Conversation]) -> None:
         """Adds what ``source`` saw in a window of time. The same window again changes nothing, so it may be handed in twice."""
@@ -28,4 +37,8 @@ class ConversationWrites(Protocol):
 class ConversationReads(Protocol):
     async def list(self, wanted: Wanted) -> Sequence[Conversation]:
         """The hours between two moments added up: one value for each device, peer, port, protocol and direction."""
+        ...
+
+    async def by_hour(self, wanted: Wanted) -> Sequence[Hour]:
+        """How much was said in each hour, the oldest first; an hour in which nothing was said is left out. ``limit`` hours."""
         ...

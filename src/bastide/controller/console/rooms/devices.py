@@ -12,6 +12,7 @@ from bastide.controller.console.page import HEADERS, Pages, reader
 from bastide.controller.console.views import acts
 from bastide.controller.console.views.device import RANGES, device_page, verdict
 from bastide.controller.console.views.devices import COLUMNS, GROUPS, USUAL, Asked, devices, rows_of
+from bastide.controller.console.views.network import size
 from bastide.core.error import NotFound, Refused
 from bastide.core.ids import DeviceClass, DeviceId, is_device_id
 from bastide.core.standing import Standing
@@ -110,6 +111,8 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
             "device.html",
             "devices",
             shown=shown,
+            told=[(one, shown.device) for one in shown.said],
+            size=size,
             verdict=verdict(shown),
             certificates=await credentials.certificates(shown.device.id, 5),
             ranges=tuple(RANGES),

@@ -176,6 +176,25 @@
     if (box) pointer(box, event.clientX);
   });
 
+  // The map: what a row has to do with is lit, the rest steps back; the slider says its hour while it moves.
+  const light = (node) => $$("svg.map").forEach((map) => {
+    const key = node && map.contains(node) ? node.dataset.node : "";
+    map.classList.toggle("lighting", !!key);
+    $$(".ribbons path", map).forEach((path) => path.classList.toggle("lit", !!key && (path.dataset.start === key || path.dataset.end === key)));
+  });
+  document.addEventListener("pointerover", (event) => light(event.target.closest?.("[data-node]")));
+  document.addEventListener("focusin", (event) => light(event.target.closest?.("[data-node]")));
+  document.addEventListener("input", (event) => {
+    const hour = event.target;
+    if (!hour.hasAttribute?.("data-hour")) return;
+    const [since, until] = $$("input[data-hour]", hour.form);
+    if (Number(since.value) >= Number(until.value)) hour.value = hour === since ? Number(until.value) - 1 : Number(since.value) + 1;
+    const words = new Date(hour.value * 3600000).toISOString().slice(0, 16).replace("T", " ") + " UTC";
+    hour.setAttribute("aria-valuetext", words);
+    const places = $$(".hours figcaption b");
+    if (places.length) places[hour === since ? 0 : 1].textContent = words;
+  });
+
   // The palette ---------------------------------------------------------------------------------------------------
   const palette = $("#palette");
   const field = palette && $("input", palette), list = palette && $("ul", palette);
@@ -264,6 +283,8 @@
     else return;
     event.preventDefault();
   });
+  // Leaving the search field is no new search: what was typed has been asked for, and a menu that is opened next stays open.
+  document.addEventListener("change", (event) => { if (event.target.id === "find") event.stopPropagation(); }, true);
   document.addEventListener("change", (event) => { if (event.target.hasAttribute("data-submit")) event.target.form.requestSubmit(); });
   document.addEventListener("click", (event) => {
     const target = event.target;

@@ -10,12 +10,14 @@ from bastide.controller.console.views.charts import Cell, Line, Stretch, heat_st
 from bastide.controller.console.views.reader import Reader
 from bastide.controller.console.views.words import Said
 from bastide.core.audit import Record
+from bastide.core.conversation import Conversation
 from bastide.core.decision import Decision, Held
 from bastide.core.device import Device
 from bastide.core.evidence import Evidence, Subject, SubjectKind
 from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, EvidenceId
 from bastide.core.plan import Outcome, Plan, Point
+from bastide.ports.platform.conversations import Wanted
 from bastide.ports.platform.ledger import Ledger
 from bastide.ports.platform.samples import Samples
 from bastide.ports.platform.stores import Stores
@@ -34,6 +36,7 @@ TIMELINE = 40
 DAY_RECORDS = 2000
 WEEK = timedelta(days=7)
 HISTORY = 500
+SAID = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class DevicePage:
     uncharted: int
     messages: int
     range: str
+    said: tuple[Conversation, ...]
 
 
 async def device_page(
@@ -138,6 +142,7 @@ async def device_page(
         charts=tuple(drawn[:CHARTS]),
         uncharted=len(drawn[CHARTS:]) + len(fields[CHARTS * 2 :]),
         messages=await samples.count(device, since),
+        said=tuple(await stores.conversations.list(Wanted(now - WEEK, now, (device,), SAID))),
         range=span,
     )
 
