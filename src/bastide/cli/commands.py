@@ -16,6 +16,7 @@ class Command(NamedTuple):
 COMMANDS: tuple[Command, ...] = (
     Command("scan", "bastide.cli.scan:scan", "Name the devices in a capture and say what is wrong with them."),
     Command("watch", "bastide.cli.watch:watch", "Listen on an interface and keep the inventory up to date."),
+    Command("look", "bastide.cli.look:look", "Ask the devices of named ranges what they serve, gently; opt-in."),
     Command(
         "fingerprint", "bastide.cli.fingerprint:app", "Learn device types from labelled captures, and measure them."
     ),

@@ -4,15 +4,18 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bastide.cli import output
 from bastide.cli.wiring import parse_captures
 from bastide.core.error import Refused, Unavailable
+
+if TYPE_CHECKING:
+    from bastide.cli.client import Client
 
 MAX_SUBMITTED = 1000
 """Devices of one request; the API takes no more."""
@@ -92,18 +95,23 @@ def _submit(report: dict[str, Any], source: str, site: str, data: str) -> dict[s
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", source):
         raise Refused(f"{source!r} does not name a source; use letters, digits, dots and dashes, 80 at most.")
-    total = {"new": 0, "known": 0, "findings": 0, "passed_over": 0}
-    devices = [submitted_device(device) for device in report["devices"]]
     with connect(data) as api:
-        for start in range(0, len(devices), MAX_SUBMITTED):
-            part = devices[start : start + MAX_SUBMITTED]
-            answer = api.post("/scans", {"source": source, "site": site, "devices": part})
-            total["new"] += len(answer["new"])
-            total["known"] += len(answer["known"])
-            total["findings"] += answer["findings"]
-            total["passed_over"] += answer["passed_over"]
+        total = hand_in(api, report["devices"], source, site)
         told = hashlib.sha256(json.dumps(report["conversations"], sort_keys=True).encode()).hexdigest()[:16]
         hand_in_conversations(api, report.pop("conversations"), source, site, told)
+    return total
+
+
+def hand_in(api: "Client", devices: Sequence[Mapping[str, Any]], source: str, site: str) -> dict[str, int]:
+    """Posts devices in parts; how many were new, known, passed over, and the findings."""
+    total = {"new": 0, "known": 0, "findings": 0, "passed_over": 0}
+    for start in range(0, len(devices), MAX_SUBMITTED):
+        part = [submitted_device(device) for device in devices[start : start + MAX_SUBMITTED]]
+        answer = api.post("/scans", {"source": source, "site": site, "devices": part})
+        total["new"] += len(answer["new"])
+        total["known"] += len(answer["known"])
+        total["findings"] += answer["findings"]
+        total["passed_over"] += answer["passed_over"]
     return total
 
 

@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +33,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from bastide.adapters.capture.ring import Drops, LiveSocket
+    from bastide.operations.inventory.looking import Pace, Probe
 
 T = TypeVar("T")
 
@@ -105,6 +106,45 @@ def listen(interface: str, expression: str, every_seconds: float, fingerprints: 
         yield Listening(live, every_seconds, fingerprints)
     finally:
         live.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of an active look; ``captures`` are files in the folder that was named, made of what was said."""
+
+    probes: int
+    packets_reserved: int
+    open: int
+    answered: frozenset[str]
+    captures: tuple[Path, ...]
+
+
+def look_at(
+    hosts: Sequence[str], asked: "Sequence[Probe]", pace: "Pace", folder: Path, told: Callable[[int, int], None]
+) -> Looked:
+    """Asks every host and writes down what was said; ``told`` hears (probes done, ports that answered)."""
+    from bastide.adapters.look.sockets import Answer, Exchange, look
+    from bastide.adapters.look.written import capture, neighbours
+
+    kept: list[Exchange] = []
+
+    def note(exchange: Exchange) -> None:
+        kept.append(exchange)
+        told(len(kept), sum(one.answer is Answer.OPEN for one in kept[-1:]))
+
+    asyncio.run(look(hosts, asked, pace, note))
+    written: list[Path] = []
+    for name, content in zip(("near", "far"), capture(kept, neighbours()), strict=True):
+        if content:
+            written.append(folder / f"{name}.pcap")
+            written[-1].write_bytes(content)
+    return Looked(
+        probes=len(kept),
+        packets_reserved=sum(one.probe.packets for one in kept),
+        open=sum(one.answer is Answer.OPEN for one in kept),
+        answered=frozenset(one.host for one in kept if one.answer in (Answer.OPEN, Answer.CLOSED)),
+        captures=tuple(written),
+    )
 
 
 def read_feeds(folder: Path, told: Callable[[str], None]) -> Iterator[tuple[str, bytes]]:
