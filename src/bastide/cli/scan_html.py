@@ -7,7 +7,7 @@ from typing import Any
 from bastide.cli.output import printable
 from bastide.cli.scan_text import name_of, placed, summary_lines, urgent
 
-_STYLE = """
+STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--dim:#5d6b7c;--line:#d9e0e8;--card:#f6f8fa;--page:#fff;
 --critical:#a8071a;--high:#cf3a21;--medium:#9a6700;--low:#2b6cb0;--info:#5d6b7c}
 @media (prefers-color-scheme:dark){:root{--ink:#e6ebf1;--dim:#9aa7b5;--line:#2b3541;--card:#171d25;--page:#0f141a;
@@ -37,7 +37,7 @@ def page(report: Mapping[str, Any], names: Sequence[str]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-        f"<title>What is on this network</title><style>{_STYLE}</style></head><body>",
+        f"<title>What is on this network</title><style>{STYLE}</style></head><body>",
         f"<h1>What is on this network</h1>{lines}",
         _first(report["devices"]),
         _devices(report["devices"]),

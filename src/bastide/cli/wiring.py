@@ -147,6 +147,13 @@ def look_at(
     )
 
 
+def check_image(path: Path, seconds: float, told: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+    """The sandboxed check of a firmware image, an archive or a folder."""
+    from bastide.adapters.sandbox.firmware import check_firmware
+
+    return check_firmware(path, seconds, told)
+
+
 def read_feeds(folder: Path, told: Callable[[str], None]) -> Iterator[tuple[str, bytes]]:
     """The documents in a folder of feeds; ``told`` hears what is passed over."""
     from bastide.adapters.feeds.files import documents

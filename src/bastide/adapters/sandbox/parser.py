@@ -115,41 +115,46 @@ def follow(
 
 
 @contextlib.contextmanager
-def _parser(descriptors: Sequence[int], on_line: Callable[[dict[str, Any]], None] | None) -> Iterator["_Parser"]:
-    """A parser process that holds these descriptors and nothing else, ended with the block."""
+def _parser(descriptors: Sequence[int], on_line: Callable[[dict[str, Any]], None] | None) -> Iterator["Child"]:
+    """A parser of captures that holds these descriptors and nothing else, ended with the block."""
     with _compiled_kernel() as folder:
         if on_line is not None and not any(folder.iterdir()):
             on_line({"stage": "compile"})
         environment = {
-            "PATH": os.defpath,
-            "LC_ALL": "C.UTF-8",
             "NUMBA_CACHE_DIR": str(folder),
             # One thread: the child drops the right to make others.
             "OPENBLAS_NUM_THREADS": "1",
             "NUMBA_NUM_THREADS": "1",
         }
-        child = subprocess.Popen(
-            [sys.executable, "-I", "-m", MODULE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=list(descriptors),
-            env=environment,
-            cwd="/",
-        )
-        try:
-            yield _Parser(child)
-        finally:
-            if child.poll() is None:
-                child.kill()
-            child.wait()
-            for stream in (child.stdin, child.stdout, child.stderr):
-                if stream is not None:
-                    with contextlib.suppress(OSError):
-                        stream.close()
+        with child(MODULE, descriptors, environment) as started:
+            yield started
 
 
-class _Parser:
+@contextlib.contextmanager
+def child(module: str, descriptors: Sequence[int], environment: Mapping[str, str]) -> Iterator["Child"]:
+    """A process of a module that locks itself down; it holds these descriptors and nothing else, and ends with the block."""
+    started = subprocess.Popen(
+        [sys.executable, "-I", "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=list(descriptors),
+        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **environment},
+        cwd="/",
+    )
+    try:
+        yield Child(started)
+    finally:
+        if started.poll() is None:
+            started.kill()
+        started.wait()
+        for stream in (started.stdin, started.stdout, started.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+class Child:
     """The conversation with one parser process."""
 
     def __init__(self, child: "subprocess.Popen[bytes]") -> None:
@@ -179,7 +184,7 @@ class _Parser:
                     if time.monotonic() < deadline:
                         continue
                     raise ParserFailed(
-                        f"The parser said nothing for {silence_seconds:.0f} s and was ended; scan fewer files."
+                        f"The parser said nothing for {silence_seconds:.0f} s and was ended; give it less at once."
                     )
                 deadline = time.monotonic() + silence_seconds
                 for key, _ in ready:
@@ -191,7 +196,7 @@ class _Parser:
                     else:
                         pending += data
                         if len(pending) > MAX_ANSWER_BYTES:
-                            raise ParserFailed("The parser's answer is longer than 256 MiB; scan fewer files at once.")
+                            raise ParserFailed("The parser's answer is longer than 256 MiB; give it less at once.")
                         if b"\n" in data:
                             *lines, rest = bytes(pending).split(b"\n")
                             pending = bytearray(rest)
@@ -203,7 +208,7 @@ class _Parser:
         words = self._last_words.decode("utf-8", "replace").strip().splitlines()
         return ParserFailed(
             f"The parser ended with status {status} before it answered ({words[-1] if words else 'no reason given'}); "
-            "scan the files one by one to find the one that does it, and report it."
+            "try the files one by one to find the one that does it, and report it."
         )
 
 
@@ -211,9 +216,9 @@ def _line(line: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(line)
     except ValueError as error:
-        raise ParserFailed("The parser wrote something that is not JSON; report it with the capture.") from error
+        raise ParserFailed("The parser wrote something that is not JSON; report it with the file.") from error
     if not isinstance(answer, dict):
-        raise ParserFailed("The parser wrote something that is not an object; report it with the capture.")
+        raise ParserFailed("The parser wrote something that is not an object; report it with the file.")
     if "refused" in answer:
         raise Unreadable(str(answer["refused"]), code=str(answer.get("code", Unreadable.code)))
     if "failed" in answer:
