@@ -319,6 +319,7 @@ def _listens(host: str, port: int) -> bool:
 def _welcome(directory: DataDirectory, settings: UpSettings, seconds: float) -> str:
     console = f"https://localhost:{settings.console_port}"
     est = f"https://{settings.host}:{settings.device_port}/.well-known/est/"
+    shares = any((directory.path / "root-shares").glob("share-*"))
     lines = [f"Bastide is ready ({seconds:.1f} s).", f"  Console   {console}"]
     if directory.sign_in_link.exists():
         lines.append(f"  Sign in   {directory.sign_in_link.read_text().strip()}  (once, within 24 h)")
@@ -326,6 +327,10 @@ def _welcome(directory: DataDirectory, settings: UpSettings, seconds: float) -> 
         f"  Devices   {est} and MQTT on {settings.host}:{settings.mqtt_port}",
         f"  Data      {directory.path}  (logs in logs/)",
         f"  Trust     the console's root is {directory.trust / 'root.pem'}; `bastide trust install` adds it to this browser",
+        *(
+            ["  Root      its key is in shares in root-shares/; any two make it: move each to a place of its own"]
+            * shares
+        ),
         "  Stop      Ctrl-C",
     ]
     return "\n".join(lines)

@@ -80,10 +80,10 @@ class KeyRing:
     """The authority keys, inside the signer and nowhere else. Each does one thing.
 
     The types are those of ``cryptography``; the keys of a token are subclasses that sign inside the token. ``account`` is
-    the NATS account of the devices.
+    the NATS account of the devices. ``root`` is there until it is taken offline.
     """
 
-    root: EllipticCurvePrivateKey
+    root: EllipticCurvePrivateKey | None
     issuing: EllipticCurvePrivateKey
     checkpoint: Ed25519PrivateKey
     account: Ed25519PrivateKey
@@ -106,5 +106,9 @@ class KeyStore(Protocol):
     def create(self) -> KeyRing: ...
 
     def open(self) -> KeyRing: ...
+
+    def without_root(self, ring: KeyRing) -> KeyRing:
+        """The ring without the root's key, which is gone from the store, too, where keys can leave it at all."""
+        ...
 
     def close(self) -> None: ...

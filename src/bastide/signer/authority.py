@@ -75,10 +75,15 @@ def establish(store: KeyStore, folder: Path, now: datetime, entropy: bytes) -> A
     keys = store.open() if store.exists else store.create()
     root_path, issuing_path = folder / "root.pem", folder / "issuing.pem"
     if not signed_before:
+        if keys.root is None:
+            raise KeysUnusable(
+                "The authority keys are there without the root's, and its certificate is not. Restore the signer's folder as a "
+                "whole from one backup."
+            )
         name = sha256(keys.root.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[
             :8
         ]
-        root, issuing = _certify(keys, name, now, entropy)
+        root, issuing = _certify(keys, keys.root, name, now, entropy)
         write_whole(root_path, root.public_bytes(Encoding.PEM), 0o644)
         write_whole(issuing_path, issuing.public_bytes(Encoding.PEM), 0o644)
     root, issuing = _load(root_path), _load(issuing_path)
@@ -116,16 +121,18 @@ def publish(authorities: Authorities, trust: Path) -> None:
             write_whole(path, content, 0o644)
 
 
-def _certify(keys: KeyRing, name: str, now: datetime, entropy: bytes) -> tuple[x509.Certificate, x509.Certificate]:
+def _certify(
+    keys: KeyRing, root_key: ec.EllipticCurvePrivateKey, name: str, now: datetime, entropy: bytes
+) -> tuple[x509.Certificate, x509.Certificate]:
     begins = (now - BACKDATED).replace(microsecond=0)
     root = authority_certificate(
-        keys.root.public_key(),
+        root_key.public_key(),
         f"Bastide root {name}",
         serial=serial_number(entropy[:24]),
         not_before=begins,
         not_after=begins + ROOT_LIFETIME,
         issuer=None,
-    ).sign(keys.root, SIGNED_OVER[keys.root.curve.name])
+    ).sign(root_key, SIGNED_OVER[root_key.curve.name])
     issuing = authority_certificate(
         keys.issuing.public_key(),
         f"Bastide issuing CA {name}",
@@ -133,7 +140,7 @@ def _certify(keys: KeyRing, name: str, now: datetime, entropy: bytes) -> tuple[x
         not_before=begins,
         not_after=begins + ISSUING_LIFETIME,
         issuer=root,
-    ).sign(keys.root, SIGNED_OVER[keys.root.curve.name])
+    ).sign(root_key, SIGNED_OVER[root_key.curve.name])
     return root, issuing
 
 
@@ -150,7 +157,7 @@ def _check(keys: KeyRing, root: x509.Certificate, issuing: x509.Certificate) -> 
     try:
         root.verify_directly_issued_by(root)
         issuing.verify_directly_issued_by(root)
-        belongs = _same(root, keys.root) and _same(issuing, keys.issuing)
+        belongs = (keys.root is None or _same(root, keys.root)) and _same(issuing, keys.issuing)
     except (ValueError, TypeError, InvalidSignature):
         belongs = False
     if not belongs:

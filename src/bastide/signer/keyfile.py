@@ -9,7 +9,9 @@ Scrypt with n=2^15, r=8, p=1 takes 32 MiB and about a tenth of a second: once at
 import json
 import secrets
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -55,28 +57,38 @@ class KeyFile:
             account=ed25519.Ed25519PrivateKey.generate(),
             plan=ed25519.Ed25519PrivateKey.generate(),
         )
-        keys = {
-            name: b64encode(
-                getattr(ring, name).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-            ).decode()
-            for name in KeyRing.__slots__
-        }
-        write_whole(self._path, _seal(json.dumps(keys).encode(), self._secret()), 0o600)
+        self._write(ring)
         return ring
 
     def open(self) -> KeyRing:
         content = _bounded(self._path)
         keys = json.loads(_unseal(content, self._secret(), self._path))
-        loaded = {name: load_der_private_key(b64decode(text), None) for name, text in keys.items()}
+        loaded: dict[str, Any] = {name: load_der_private_key(b64decode(text), None) for name, text in keys.items()}
+        if "root" not in loaded:
+            loaded["root"] = None
         if set(loaded) != set(KeyRing.__slots__):
             raise KeysUnusable(
                 f"{self._path} holds the keys {sorted(loaded)}, and {sorted(KeyRing.__slots__)} are needed: it is of "
                 "another release. Start the release that made it."
             )
-        return KeyRing(**loaded)  # type: ignore[arg-type]  # the names say the types; the file is authenticated
+        return KeyRing(**loaded)  # the names say the types; the file is authenticated
+
+    def without_root(self, ring: KeyRing) -> KeyRing:
+        rest = replace(ring, root=None)
+        self._write(rest)
+        return rest
 
     def close(self) -> None:
         pass
+
+    def _write(self, ring: KeyRing) -> None:
+        held = {name: getattr(ring, name) for name in KeyRing.__slots__}
+        keys = {
+            name: b64encode(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode()
+            for name, key in held.items()
+            if key is not None
+        }
+        write_whole(self._path, _seal(json.dumps(keys).encode(), self._secret()), 0o600)
 
     def _secret(self) -> bytes:
         if self._passphrase is not None:

@@ -21,6 +21,7 @@ from bastide.signer.journal import Journal
 from bastide.signer.keyfile import KeyFile
 from bastide.signer.listener import Listener
 from bastide.signer.memory import Remembrance
+from bastide.signer.offline import take_root_offline
 from bastide.signer.service import Service
 
 log = logging.getLogger("bastide.signer")
@@ -46,6 +47,7 @@ async def serving(config: SignerConfig, clock: Clock | None = None) -> AsyncIter
         journal = Journal(config.folder, clock, memory)
         journal.open(authorities.described())
         established(config.folder)
+        authorities = take_root_offline(store, authorities, config.data / "root-shares")
         publish(authorities, config.trust)
         service = Service(authorities, journal, memory, config.limits, clock, executor)
         listener = Listener(service, config.socket)

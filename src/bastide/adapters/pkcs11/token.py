@@ -61,6 +61,10 @@ class TokenKeys:
             raise KeysUnusable(f"The token's authority keys cannot be read: {type(error).__name__} {error}.") from error
         return KeyRing(root=root, issuing=issuing, checkpoint=checkpoint, account=account, plan=plan)
 
+    def without_root(self, ring: KeyRing) -> KeyRing:
+        """As it is: the key cannot leave the token to be kept elsewhere, and without it there is no next issuing CA."""
+        return ring
+
     def close(self) -> None:
         self._session.close()
 
