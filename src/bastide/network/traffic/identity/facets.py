@@ -27,6 +27,7 @@ PRIOR: Final = (1.0, 2.0, 0.3, 0.8, 0.7, 0.5, 0.5, 0.2, 0.5, 0.3, 0.6, 0.3, 0.1)
 
 FACET_OF: Final = {
     "oui": "maker",
+    "block": "maker",
     "vendor": "maker",
     "name": "self",
     "model": "self",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bastide.core.error import Refused
 from bastide.network.traffic.identity.base import PER_FACET, Base, Weights
 from bastide.network.traffic.identity.facets import FACETS, facet_of
+from bastide.network.traffic.identity.tokens import BLOCK
 
 Array = NDArray[np.float64]
 
@@ -29,6 +30,9 @@ MAX_CANDIDATES = 5
 MAX_BECAUSE = 6
 NEAR = 0.5
 """A candidate that is at least this share as probable as the first one is not told apart from it."""
+
+BLOCK_SHARE = 0.9
+"""What a block of addresses gives to one of the types that say the same; the others keep the rest."""
 
 MAX_CELLS = 50_000_000
 """Variants times tokens of a base in memory: 400 MB."""
@@ -83,6 +87,8 @@ class Table:
         present = np.zeros(len(self.vocabulary))
         unseen = np.zeros(len(FACETS))
         for token in tokens:
+            if token.startswith(BLOCK):
+                continue
             number = self.vocabulary.get(token)
             if number is None:
                 unseen[facet_of(token)] += 1
@@ -92,7 +98,8 @@ class Table:
 
 
 def table_of(counts: list[dict[str, int]], samples: list[int], owner: list[int], types: int) -> Table:
-    vocabulary = {token: number for number, token in enumerate(sorted(set().union(*counts)))}
+    said = sorted(token for token in set().union(*counts) if not token.startswith(BLOCK))
+    vocabulary = {token: number for number, token in enumerate(said)}
     if len(counts) * len(vocabulary) > MAX_CELLS:
         raise TooLarge(
             f"{len(counts)} variants with {len(vocabulary)} different tokens are more than one base holds; "
@@ -101,7 +108,8 @@ def table_of(counts: list[dict[str, int]], samples: list[int], owner: list[int],
     array = np.zeros((len(counts), len(vocabulary)))
     for row, tokens in enumerate(counts):
         for token, count in tokens.items():
-            array[row, vocabulary[token]] = count
+            if token in vocabulary:
+                array[row, vocabulary[token]] = count
     facet = np.array([facet_of(token) for token in vocabulary], np.int64)
     groups = np.zeros((len(vocabulary), len(FACETS)))
     groups[np.arange(len(vocabulary)), facet] = 1
@@ -196,6 +204,10 @@ class Matcher:
         self._weight = token_weights(self._rate, self._table.owner, self._table.types)
         self._values, self._bias = parameters(base.weights)
         self._facet_value = np.array([sum(base.weights.facets[name]) for name in FACETS])
+        self._blocks = tuple(
+            frozenset(token for variant in each.variants for token in variant.tokens if token.startswith(BLOCK))
+            for each in base.types
+        )
         self._siblings = {name: group for group in base.siblings for name in group}
 
     def probabilities(self, tokens: Iterable[str]) -> tuple[Array, float]:
@@ -212,8 +224,10 @@ class Matcher:
 
     def answer(self, tokens: Iterable[str]) -> Identity:
         """The ranked candidates, or *unknown* with the nearest ones. A device of which nothing is known is unknown."""
+        tokens = frozenset(tokens)
         present, unseen = self._table.presence(tokens)
         by_type, by_variant = self._probabilities(present, unseen)
+        by_type, block = self._by_block(tokens, by_type)
         unknown = float(max(1.0 - by_type.sum(), 0.0))
         order = np.argsort(-by_type, kind="stable")[:MAX_CANDIDATES]
         first = float(by_type[order[0]])
@@ -222,7 +236,7 @@ class Matcher:
             Candidate(
                 self.names[number],
                 round(certainty * float(by_type[number]) / first, 4) if first > 0 else 0.0,
-                self._because(int(number), present, by_variant),
+                self._because(int(number), present, by_variant, block if number == order[0] else ""),
             )
             for number in order
             if by_type[number] >= 0.01 or number == order[0]
@@ -238,17 +252,34 @@ class Matcher:
             siblings=self._alike(candidates),
         )
 
+    def _by_block(self, tokens: frozenset[str], by_type: Array) -> tuple[Array, str]:
+        """Between types that say the same, the one whose units came from the device's block of addresses, where it is one only;
+        (the probabilities, what decided)."""
+        near = np.flatnonzero(by_type >= NEAR * by_type.max())
+        if len(near) < 2 or by_type.max() <= 0:
+            return by_type, ""
+        own = {token for token in tokens if token.startswith(BLOCK)}
+        fitting = [int(number) for number in near if own & self._blocks[number]]
+        if len(fitting) != 1:
+            return by_type, ""
+        decided, together = by_type.copy(), float(by_type[near].sum())
+        decided[near] *= (1 - BLOCK_SHARE) * together / max(together - float(by_type[fitting[0]]), 1e-12)
+        decided[fitting[0]] = BLOCK_SHARE * together
+        return decided, f"address {next(iter(own)).replace('=', ': ', 1)}"
+
     def _alike(self, candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
         first = candidates[0]
         near = {each.type for each in candidates if each.confidence >= NEAR * first.confidence}
         group = set(self._siblings.get(first.type, ())) | near
         return tuple(sorted(group)) if len(group) > 1 else ()
 
-    def _because(self, number: int, present: Array, by_variant: Array) -> tuple[str, ...]:
-        """The tokens of the best variant of a type that the device says, those first that tell most."""
+    def _because(self, number: int, present: Array, by_variant: Array, block: str) -> tuple[str, ...]:
+        """The tokens of the best variant of a type that the device says, those first that tell most; before them what
+        decided between several."""
         rows = np.flatnonzero(self._table.owner == number)
         row = rows[int(np.argmax(by_variant[rows]))]
         worth = present * self._rate[row] * self._weight * self._facet_value[self._table.facet]
         best = np.argsort(-worth, kind="stable")[:MAX_BECAUSE]
         words = list(self._table.vocabulary)
-        return tuple(words[at].replace("=", ": ", 1) for at in best if worth[at] > 0)
+        told = tuple(words[at].replace("=", ": ", 1) for at in best if worth[at] > 0)
+        return (block, *told)[:MAX_BECAUSE] if block else told

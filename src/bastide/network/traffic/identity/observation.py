@@ -23,8 +23,8 @@ _TRANSPORTS = {6: "tcp", 17: "udp"}
 class Observation:
     """``said`` are (word, value) pairs of the dissectors; ``asks`` and ``serves`` are (transport, port).
 
-    ``mac`` is used to take the device's own address out of its words, and for the maker's part of it; nothing else of it
-    goes into a token.
+    ``mac`` is used to take the device's own address out of its words, for the maker's part of it and for the block of 65,536
+    addresses that it is from; nothing else of it goes into a token.
     """
 
     mac: str | None = None

@@ -9,6 +9,11 @@ from bastide.network.traffic.identity.observation import Observation
 _FAMILY = re.compile(r"[a-z][a-z_.-]+[a-z]")
 """The client without its version: ``udhcp`` of ``udhcp 1.22.1``."""
 
+BLOCK = "block="
+"""The first four octets of an address: 65,536 addresses that a maker of chips sells on in rows. Makers buy for a product, not for
+a unit (Martin, Rye, Beverly, *Decomposition of MAC address structure for granular device inference*, ACSAC 2016). It never
+speaks for or against a type; it decides only between types that say the same."""
+
 MAX_TOKENS = 1024
 MAX_TOKEN = 160
 
@@ -23,6 +28,7 @@ def tokens_of(seen: Observation) -> frozenset[str]:
     found: set[str] = set()
     if seen.mac is not None and not seen.randomised:
         found.add(f"oui={seen.mac[:8]}")
+        found.add(f"{BLOCK}{seen.mac[:11]}")
         if seen.vendor:
             found.add(f"vendor={_maker(seen.vendor)}")
     for word, value in seen.said:

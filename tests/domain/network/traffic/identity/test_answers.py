@@ -75,6 +75,25 @@ def test_types_that_say_the_same_are_siblings_and_said_to_be() -> None:
     assert answer.confidence < 0.7
 
 
+def test_between_types_that_say_the_same_the_block_of_addresses_decides_and_nothing_else() -> None:
+    quiet = [tokens_of(device("plug", 2 * unit)) for unit in range(12)]
+    bare = [frozenset(token for token in tokens if not token.startswith("block=")) for tokens in quiet]
+    twins = [
+        Sample(tokens | {f"block=00:11:22:{place % 2:02x}"}, f"plug-{place % 2}") for place, tokens in enumerate(bare)
+    ]
+    matcher = Matcher(learn([*twins, *samples(6, ("camera", "hub", "scale"))]))
+    for number in (0, 1):
+        answer = matcher.answer(bare[0] | {f"block=00:11:22:{number:02x}"})
+        assert answer.value == f"plug-{number}"
+        assert answer.because[0] == f"address block: 00:11:22:{number:02x}"
+        assert answer.siblings == ("plug-0", "plug-1")
+    elsewhere = matcher.answer(bare[0] | {"block=00:11:22:77"})
+    assert elsewhere.siblings == ("plug-0", "plug-1")
+    assert elsewhere.confidence < 0.7
+    # What says something else is not made one of them by its block.
+    assert matcher.answer(frozenset({"model=z-9", "vendor=other", "block=00:11:22:00"})).value is None
+
+
 def test_two_firmwares_of_a_type_are_both_that_type() -> None:
     newer = [
         Sample(

@@ -19,7 +19,7 @@ def test_a_units_own_address_is_taken_out_in_every_form() -> None:
 def test_two_units_of_a_type_say_the_same() -> None:
     one = Observation(mac=MAC, said=frozenset({("hostname", "ESP_07AEFB")}))
     other = Observation(mac="5c:cf:7f:06:d9:02", said=frozenset({("hostname", "ESP_06D902")}))
-    assert tokens_of(one) == tokens_of(other)
+    assert tokens_of(one) ^ tokens_of(other) == {"block=5c:cf:7f:07", "block=5c:cf:7f:06"}
 
 
 def test_serial_numbers_addresses_and_uuids_are_taken_out() -> None:
@@ -45,9 +45,9 @@ def test_host_names_keep_the_domain_and_lose_the_shard() -> None:
     assert host_name("4.3.2.1.in-addr.arpa", None) == ""
 
 
-def test_only_the_makers_part_of_an_address_becomes_a_token() -> None:
+def test_only_the_makers_part_and_the_block_of_an_address_become_tokens() -> None:
     tokens = tokens_of(Observation(mac=MAC, vendor="Espressif Inc."))
-    assert tokens == {"oui=5c:cf:7f", "vendor=espressif"}
+    assert tokens == {"oui=5c:cf:7f", "block=5c:cf:7f:07", "vendor=espressif"}
 
 
 def test_a_randomised_address_says_nothing_of_the_maker() -> None:
