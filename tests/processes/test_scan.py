@@ -129,3 +129,26 @@ def test_a_locked_process_opens_no_file_no_socket_and_starts_nothing() -> None:
         pytest.skip(f"no list of system calls for {platform.machine()}")
     done = subprocess.run([sys.executable, "-c", _ATTEMPTS], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "refused,refused,refused,refused,refused", done.stderr
+
+
+def test_bases_that_others_maintain_are_loaded_from_where_they_are(tmp_path: Path) -> None:
+    recog = tmp_path / "xml"
+    recog.mkdir()
+    (recog / "http_servers.xml").write_text(
+        '<fingerprints matches="http_header.server"><fingerprint pattern="^Boa/([0-9.]+)$">'
+        '<param pos="0" name="service.product" value="Boa"/><param pos="1" name="service.version"/></fingerprint></fingerprints>'
+    )
+    makers = tmp_path / "oui.txt"
+    makers.write_text("00-17-88   (hex)\t\tA Maker Of Bridges\n")
+    seen = tmp_path / "seen.pcap"
+    seen.write_bytes(pcap(session(b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\nServer: Boa/0.94.13\r\n\r\n", 80)))
+    ended = scan(seen, "--recog", recog, "--oui", makers, "--json")
+    assert ended.returncode == 0, ended.stderr
+    devices = json.loads(ended.stdout)["devices"]
+    assert "A Maker Of Bridges" in {device["vendor"] for device in devices}
+    (told,) = [one for device in devices for one in device["recognised"]]
+    assert (told["product"], told["version"], told["source"]) == ("Boa", "0.94.13", "recog http_header.server")
+    makers.write_text("nothing\n")
+    refused = scan(seen, "--oui", makers)
+    assert refused.returncode == 2
+    assert "no address prefix" in refused.stderr

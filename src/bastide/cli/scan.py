@@ -48,11 +48,25 @@ def scan(
     fingerprints: Annotated[
         Path | None, typer.Option("--fingerprints", help="A fingerprint base that names device types.")
     ] = None,
+    recog: Annotated[
+        Path | None, typer.Option("--recog", help="recog's fingerprints: its folder xml/, or one document.")
+    ] = None,
+    oui: Annotated[
+        Path | None,
+        typer.Option("--oui", help="Who has which addresses: IEEE's oui.txt or oui.csv, Wireshark's manuf."),
+    ] = None,
     as_json: output.JSON = False,
     data: output.DATA = "",
 ) -> int:
     """Name the devices in a capture, how they speak, and what is wrong with them."""
-    report = parse_captures(captures, fingerprints, None if as_json else _progress(), conversations=submit)
+    report = parse_captures(
+        captures,
+        fingerprints,
+        None if as_json else _progress(),
+        conversations=submit,
+        recog=_documents(recog),
+        oui=oui,
+    )
     names = [str(capture) for capture in captures]
     if html is not None:
         from bastide.cli.scan_html import page
@@ -73,6 +87,21 @@ def scan(
             + (f"; {taken['passed_over']} without a lasting address were left out." if taken["passed_over"] else ".")
         )
     return 0
+
+
+MAX_DOCUMENTS = 200
+
+
+def _documents(recog: Path | None) -> list[Path]:
+    """recog's documents of a folder, or the one that was named."""
+    if recog is None:
+        return []
+    if not recog.is_dir():
+        return [recog]
+    found = sorted(recog.glob("*.xml"))[:MAX_DOCUMENTS]
+    if not found:
+        raise Refused(f"{recog} holds no XML; name recog's folder xml/.")
+    return found
 
 
 def _write(path: Path, text: str) -> None:

@@ -45,8 +45,11 @@ def parse_captures(
     wanted: Sequence[Sequence[str]] | None = None,
     *,
     conversations: bool = False,
+    recog: Sequence[Path] = (),
+    oui: Path | None = None,
 ) -> dict[str, Any]:
-    """The sandboxed parser's report on captures. Their descriptors are opened here and closed again.
+    """The sandboxed parser's report on captures. Their descriptors are opened here and closed again, and so are those of
+    recog's documents and of a list of makers.
 
     With ``wanted`` (MAC addresses, for each capture) it is what those devices say in each capture, as tokens.
     """
@@ -55,18 +58,21 @@ def parse_captures(
 
     opened: list[tuple[str, int]] = []
     base: int | None = None
+    more: list[int] = []
     try:
         for path in paths:
             opened.append((str(path), open_capture(path)))
+        more += [open_capture(path) for path in (*recog, *((oui,) if oui else ()))]
         if fingerprints is not None:
             base = open_capture(fingerprints)
         octets = sum(os.fstat(descriptor).st_size for _, descriptor in opened)
         order: dict[str, Any] = {"octets": octets, "conversations": conversations}
         if wanted is not None:
             order["wanted"] = wanted
-        return parse(opened, order, on_line, base)
+        order |= {"recog": more[: len(recog)], "oui": more[-1] if oui else None}
+        return parse(opened, order, on_line, base, more)
     finally:
-        for descriptor in [*(descriptor for _, descriptor in opened), *([] if base is None else [base])]:
+        for descriptor in [*(descriptor for _, descriptor in opened), *([] if base is None else [base]), *more]:
             os.close(descriptor)
 
 

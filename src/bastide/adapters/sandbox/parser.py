@@ -68,9 +68,10 @@ def parse(
     order: Mapping[str, Any],
     on_line: Callable[[dict[str, Any]], None] | None = None,
     fingerprints: int | None = None,
+    more: Sequence[int] = (),
 ) -> dict[str, Any]:
     """The parser's answer on captures (name, open descriptor), compared with a fingerprint base behind a descriptor where
-    one is given. ``on_line`` is handed its progress lines.
+    one is given; ``more`` are descriptors that the order names. ``on_line`` is handed its progress lines.
 
     ``Unreadable`` with the parser's sentence where a file is no capture; ``ParserFailed`` where the parser did not come to
     an answer.
@@ -82,7 +83,7 @@ def parse(
         **order,
     }
     descriptors = [descriptor for _, descriptor in captures] + ([] if fingerprints is None else [fingerprints])
-    with _parser(descriptors, on_line) as parser:
+    with _parser([*descriptors, *more], on_line) as parser:
         for answer in parser.lines(wanted, SILENCE_SECONDS):
             if "report" in answer:
                 return dict(answer["report"])

@@ -8,6 +8,7 @@ from bastide.network.traffic.devices import SeenDevice, Vendor, devices_of, mome
 from bastide.network.traffic.findings import Observed, findings_of
 from bastide.network.traffic.identity.match import Identity, Matcher
 from bastide.network.traffic.identity.observation import observations_of
+from bastide.network.traffic.identity.recog import Recog
 from bastide.network.traffic.identity.tokens import tokens_of
 from bastide.network.traffic.kernel.tables import (
     C_BYTES,
@@ -42,10 +43,15 @@ _SHOWN = (
 
 
 def report_of(
-    survey: Survey, vendor: Vendor, matcher: Matcher | None = None, *, devices: tuple[SeenDevice, ...] | None = None
+    survey: Survey,
+    vendor: Vendor,
+    matcher: Matcher | None = None,
+    *,
+    devices: tuple[SeenDevice, ...] | None = None,
+    recog: Recog | None = None,
 ) -> dict[str, Any]:
     """Everything a survey knows, as values for JSON. With a ``matcher`` devices are compared with a fingerprint base;
-    ``devices`` are the survey's, where they have been asked for already."""
+    with ``recog`` their banners are recognised; ``devices`` are the survey's, where they have been asked for already."""
     devices = devices_of(survey, vendor) if devices is None else devices
     if matcher is None:
         types = [_own_words(device) for device in devices]
@@ -64,7 +70,8 @@ def report_of(
         "protocols": counts_by_protocol(tables),
         "undecodable": undecodable,
         "devices": [
-            device_entry(device, kind, findings_of(device)) for device, kind in zip(devices, types, strict=True)
+            device_entry(device, kind, findings_of(device)) | _recognised(device, recog)
+            for device, kind in zip(devices, types, strict=True)
         ],
         "first_seen": moment(counters[C_FIRST]).isoformat() if counters[C_PACKETS] else None,
         "last_seen": moment(counters[C_LAST]).isoformat() if counters[C_PACKETS] else None,
@@ -93,6 +100,13 @@ def add_logs(report: dict[str, Any], logs: Logs) -> None:
         report["first_seen"] = min(filter(None, (report["first_seen"], spans[0])))
         report["last_seen"] = max(filter(None, (report["last_seen"], spans[1])))
     report["limits"]["log_lines"] = logs.lines
+
+
+def _recognised(device: SeenDevice, recog: Recog | None) -> dict[str, Any]:
+    if recog is None:
+        return {}
+    told = recog.recognise((fact.word, fact.value) for fact in device.facts)
+    return {"recognised": [one.as_json() for one in told]}
 
 
 def _own_words(device: SeenDevice) -> dict[str, Any]:

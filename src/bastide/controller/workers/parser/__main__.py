@@ -29,13 +29,16 @@ def main() -> None:
     wiring.bound(int(order["memory_bytes"]), seconds)
     began = time.monotonic()
     from bastide.controller.workers.parser import live
-    from bastide.controller.workers.parser.work import matcher_of, scan, tokens, warm_up
+    from bastide.controller.workers.parser.work import matcher_of, recog_of, scan, tokens, warm_up
+    from bastide.network.traffic.oui import read_prefixes, vendor_of
 
     vendor = wiring.vendors()
     captures = wiring.open_captures([(entry["name"], entry["descriptor"]) for entry in order["captures"]])
     ring = wiring.open_ring(order["live"]) if "live" in order else None
     described = order.get("fingerprints")
     fingerprints = wiring.read_descriptor(described) if described is not None else None
+    prefixes = wiring.read_descriptor(order["oui"]) if order.get("oui") is not None else None
+    recog_documents = [wiring.read_descriptor(each) for each in order.get("recog", ())]
     warm_up()
     missing += wiring.lock_down()
     _say(stage="ready", start_seconds=round(time.monotonic() - began, 3), not_sandboxed=missing)
@@ -44,13 +47,15 @@ def main() -> None:
         _say(progress=name, done=done, size=size)
 
     try:
+        if prefixes is not None:
+            vendor = vendor_of(read_prefixes(prefixes), vendor)
         if ring is not None:
             live.follow(ring, matcher_of(fingerprints), vendor, float(order["every"]), _say)
             return
         if "wanted" in order:
             report = tokens(captures, vendor, order, progress)
         else:
-            report = scan(captures, fingerprints, vendor, order, progress)
+            report = scan(captures, fingerprints, vendor, order, progress, recog_of(recog_documents))
     except Unreadable as error:
         _say(refused=error.sentence, code=error.reason)
         return

@@ -16,6 +16,7 @@ from bastide.network.traffic.dissect import BY_PROTOCOL, Context, Malformed, dis
 from bastide.network.traffic.identity.base import decode
 from bastide.network.traffic.identity.match import Matcher
 from bastide.network.traffic.identity.observation import observations_of
+from bastide.network.traffic.identity.recog import Recog
 from bastide.network.traffic.identity.tokens import tokens_of
 from bastide.network.traffic.kernel.ring import RING_STATE, index_block
 from bastide.network.traffic.kernel.tables import new_tables, relabel
@@ -32,8 +33,10 @@ def scan(
     vendor: Vendor,
     order: Mapping[str, Any],
     progress: Progress,
+    recog: Recog | None = None,
 ) -> dict[str, Any]:
-    """The report on all captures together; ``fingerprints`` is the document of a base to compare with."""
+    """The report on all captures together; ``fingerprints`` is the document of a base to compare with, ``recog`` recognises
+    banners."""
     matcher = matcher_of(fingerprints)
     survey = Survey(deep=int(order.get("deep", 1)))
     began = time.perf_counter()
@@ -43,7 +46,7 @@ def scan(
     read_logs(written, logs, _seldom(progress))
     devices = devices_of(survey, vendor)
     both = merged_with(devices, logs.devices(vendor)) if written else devices
-    report = report_of(survey, vendor, matcher, devices=both)
+    report = report_of(survey, vendor, matcher, devices=both, recog=recog)
     if written:
         add_logs(report, logs)
     if order.get("conversations"):
@@ -52,6 +55,16 @@ def scan(
         report["conversations"] = [as_json(talk) for talk in talks]
     report["seconds"] = round(time.perf_counter() - began, 4)
     return report
+
+
+def recog_of(documents: Sequence[bytes]) -> Recog | None:
+    """recog's fingerprints, where any were given."""
+    if not documents:
+        return None
+    made = Recog({})
+    for octets in documents:
+        made.add(octets)
+    return made
 
 
 def matcher_of(fingerprints: bytes | None) -> Matcher | None:
