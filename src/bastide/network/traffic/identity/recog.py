@@ -11,11 +11,14 @@ that repeats nothing but repetitions (whose time doubles with each sign), is lef
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from re import _parser as parser  # type: ignore[attr-defined]
+from importlib import import_module
 from typing import Any, Final
 from xml.etree import ElementTree
 
 from bastide.core.error import Unreadable
+
+# What a pattern is made of; re offers it under no other name.
+parser: Any = import_module("re._parser")
 
 MAX_OCTETS = 16 << 20
 MAX_FINGERPRINTS = 50_000
