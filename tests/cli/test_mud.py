@@ -111,3 +111,23 @@ def test_a_learned_profile_is_a_strict_file(tmp_path: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["notes"] == []
     assert run(["profile", "learn", str(capture), "--mac", "00:00:00:00:00:01", "--out", str(out)]) == 1
     assert run(["profile", "learn", str(capture), "--mac", "camera", "--out", str(out)]) == 2
+
+
+@pytest.mark.timeout(400)
+def test_what_a_profile_would_cut_is_told_before_it_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after, out = tmp_path / "before.pcap", tmp_path / "after.pcap", tmp_path / "camera.json"
+    answer = b"HTTP/1.1 200 OK\r\n\r\n"
+    before.write_bytes(pcap(session(basic("admin", "admin"), answer, 80)))
+    after.write_bytes(
+        pcap([*session(basic("admin", "admin"), answer, 80), *session(b"GET / HTTP/1.1\r\n\r\n", answer, 8081)])
+    )
+    assert run(["profile", "learn", str(before), "--mac", CAMERA, "--out", str(out), "--json"]) == 0
+    capsys.readouterr()
+    simulate = ["segment", "simulate", "--profile", str(out), "--mac", CAMERA, "--json"]
+    assert run([*simulate, str(before)]) == 0
+    assert json.loads(capsys.readouterr().out)["flows_cut"] == 0
+    assert run([*simulate, str(after)]) == 1
+    told = json.loads(capsys.readouterr().out)
+    (cut,) = told["cut"]
+    assert (cut["port"], cut["answered"], told["flows_kept"]) == (8081, True, 1)
+    assert "but for the port (80)" in cut["nearest"]

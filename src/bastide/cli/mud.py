@@ -1,5 +1,7 @@
 """``bastide profile compile``: a MUD file and a device's addresses as rules of nftables."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_network
@@ -141,6 +143,23 @@ def described(reading: Reading) -> dict[str, Any]:
     return described
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What devices said, and the addresses that they said it from."""
+
+    talks: list[Talk]
+    addresses: list[str]
+
+
+def talks_of(captures: list[Path], named: Iterable[str]) -> Heard:
+    """The conversations of the devices with these MAC addresses."""
+    macs = {mac(one, "--mac") for one in named}
+    report = parse_captures(captures, conversations=True)
+    talks = [_talk(one) for one in report["conversations"] if one["mac"] in macs]
+    addresses = [ip for device in report["devices"] if device["mac"] in macs for ip in device["ips"]]
+    return Heard(talks, addresses)
+
+
 def learn_profile(
     captures: Annotated[list[Path], typer.Argument(metavar="CAPTURE...", help="Captures of devices of one kind.")],
     of: Annotated[Many, typer.Option("--mac", help="The device's MAC address; more than once for more of its kind.")],
@@ -154,9 +173,7 @@ def learn_profile(
     Ends with 1 where nothing was learned.
     """
     macs = sorted({mac(one, "--mac") for one in of})
-    report = parse_captures(captures, conversations=True)
-    heard = [_talk(one) for one in report["conversations"] if one["mac"] in macs]
-    lesson = learn(heard, at_least=at_least)
+    lesson = learn(talks_of(captures, macs).talks, at_least=at_least)
     names = ", ".join(macs)
     made = profile(
         lesson,

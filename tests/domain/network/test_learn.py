@@ -52,6 +52,16 @@ def test_name_servers_and_hosts_here_are_what_they_are() -> None:
     ]
 
 
+def test_several_time_servers_that_nobody_looked_up_are_a_pool() -> None:
+    servers = [talk(f"203.0.113.{place}", "", "udp", 123, protocol="ntp") for place in range(3)]
+    assert kept(*servers) == ["to 0.0.0.0/0 udp/123"]
+    assert kept(*servers[:2]) == ["to 203.0.113.0/32 udp/123", "to 203.0.113.1/32 udp/123"]
+    local = [talk(f"192.168.1.{place}", "", "udp", 123, protocol="ntp") for place in range(3)]
+    assert kept(*local) == ["to local-networks udp/123"]
+    named = [talk(f"203.0.113.{place}", "pool.example", "udp", 123, protocol="ntp") for place in range(3)]
+    assert kept(*named) == ["to pool.example udp/123"]
+
+
 def test_an_answer_of_dhcp_is_the_clients_question() -> None:
     lease = talk("192.168.1.1", "", "udp", 68, protocol="dhcp", opened_by_device=False)
     assert kept(lease) == ["to local-networks udp/67"]

@@ -2,8 +2,9 @@
 
 Generalised, so that it holds tomorrow and for other units: a peer that was looked up is its DNS name and not its address; name
 servers are the controller ``urn:ietf:params:mud:dns``; hosts of this network are ``local-networks``; three and more ephemeral
-ports of one peer are their range. Who opens a TCP connection is kept (``direction-initiated``). What several devices do is one
-entry.
+ports of one peer are their range; a device that asks several time servers that nobody looked up asks a pool, whose members change
+from day to day: then the entry is NTP to anybody. Who opens a TCP connection is kept (``direction-initiated``). What several
+devices do is one entry.
 
 Left out, and told: what nobody answered (a scan looks like that, and an allowance for silence helps nobody), what strangers from
 outside opened, and what was seen less often than asked for. The confidence of an entry grows with its flows and with the devices
@@ -35,6 +36,8 @@ from bastide.network.traffic.conversations import Talk
 
 EPHEMERAL = 32_768
 MANY_PORTS = 3
+NTP = 123
+SEVERAL = 3
 _PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP, "icmpv6": ICMPV6}
 
 
@@ -50,6 +53,9 @@ class Peer:
         if self.peers is not None:
             return self.peers.name or self.peers.kind.value
         return self.name or self.network
+
+
+ANYBODY = {4: Peer(network="0.0.0.0/0"), 6: Peer(network="::/0")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,8 @@ class Lesson:
 def learn(heard: Iterable[Talk], *, at_least: int = 1) -> Lesson:
     """What the devices that ``heard`` is about do. ``at_least`` is how many flows an entry must have been seen in."""
     seen: dict[tuple[Peer, int, int, bool], dict[int, list[Talk]]] = {}
+    heard = list(heard)
+    pools = _pools(heard)
     for talk in heard:
         protocol = _PROTOCOLS.get(talk.transport)
         if protocol is None:
@@ -95,7 +103,8 @@ def learn(heard: Iterable[Talk], *, at_least: int = 1) -> Lesson:
             # The server's answer to a client that has no address yet: what the client does is ask (RFC 2131, 4.1).
             talk = talk._replace(port=67, opened_by_device=True)
         address = ip_address(talk.peer)
-        key = (_peer(talk, address), address.version, protocol, talk.opened_by_device)
+        peer = ANYBODY[address.version] if talk.peer in pools and talk.port == NTP else _peer(talk, address)
+        key = (peer, address.version, protocol, talk.opened_by_device)
         seen.setdefault(key, {}).setdefault(talk.port, []).append(talk)
     kept: list[Learned] = []
     left_out: list[Learned] = []
@@ -113,6 +122,23 @@ def learn(heard: Iterable[Talk], *, at_least: int = 1) -> Lesson:
         return not one.opened_by_device, str(one.peer), one.version, one.protocol, one.ports.low if one.ports else 0
 
     return Lesson(tuple(sorted(kept, key=order)), tuple(sorted(left_out, key=order)))
+
+
+def _pools(heard: Iterable[Talk]) -> frozenset[str]:
+    """Time servers outside this network that nobody looked up, where there are several."""
+    asked = {
+        talk.peer
+        for talk in heard
+        if talk.opened_by_device and talk.transport == "udp" and talk.port == NTP and not talk.peer_name
+    }
+    outside = {
+        peer
+        for peer in asked
+        if not any(
+            ip_address(peer) in network for network in LOCAL_NETWORKS if network.version == ip_address(peer).version
+        )
+    }
+    return frozenset(outside) if len(outside) >= SEVERAL else frozenset()
 
 
 def _peer(talk: Talk, address: IPv4Address | IPv6Address) -> Peer:
