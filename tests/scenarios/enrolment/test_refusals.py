@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -210,11 +211,26 @@ async def test_a_bad_request_is_refused_with_its_reason_and_leaves_the_claim_ope
 
 async def test_operations_that_are_not_offered_say_so(town: Platform) -> None:
     async with speaking(town) as client:
-        for operation, status in (("fullcmc", 501), ("serverkeygen", 501), ("csrattrs", 404), ("camera/csrattrs", 404)):
+        for operation, status in (("fullcmc", 501), ("serverkeygen", 501), ("camera/fullcmc", 501), ("csrattrs", 405)):
             answer = await client.post(f"/.well-known/est/{operation}", content=b"")
             assert answer.status_code == status
             assert answer.text.strip()
         assert (await client.get("/.well-known/est/simpleenroll")).status_code == 405
+
+
+async def test_what_a_request_should_have_is_told(town: Platform) -> None:
+    async with speaking(town) as client:
+        for path in ("csrattrs", "camera/csrattrs"):
+            answer = await client.get(f"/.well-known/est/{path}")
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/csrattrs")
+            assert b"\n" not in answer.content
+            key, signature = core.SequenceOf.load(base64.b64decode(answer.content), spec=core.Any, strict=True)
+            attribute = key.parse(core.Sequence)
+            assert attribute[0].native == "1.2.840.10045.2.1"
+            assert [one.native for one in core.SetOf.load(attribute[1].dump(), spec=core.ObjectIdentifier)] == [
+                "1.2.840.10045.3.1.7"
+            ]
+            assert signature.parse(core.ObjectIdentifier).native == "1.2.840.10045.4.3.2"
 
 
 async def test_a_renewal_needs_the_certificate_in_tls_and_its_subject(town: Platform, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 - 3.2.2: operations may stand below one path label; here it names a device class. 3.2.3: HTTP Basic, with a claim's name and
   password. 4.1 ``cacerts``, 4.2.1 ``simpleenroll``, 4.2.2 ``simplereenroll`` (needs the current certificate in TLS).
-- 4.3 ``fullcmc``, 4.4 ``serverkeygen``: not offered, answered 501 with a reason. 4.5.2: a server without attributes to
-  ask for answers ``csrattrs`` with 404.
+- 4.3 ``fullcmc``, 4.4 ``serverkeygen``: not offered, answered 501 with a reason. 4.5 ``csrattrs`` (RFC 9908): which key and
+  signature a request should have.
 - RFC 8951 3.1: no Content-Transfer-Encoding is expected; the answers carry one, which strict RFC 7030 clients want.
 """
 
@@ -21,7 +21,7 @@ from bastide.controller.endpoints.peer import peer_certificate
 from bastide.controller.endpoints.refusals import Refusals, answer
 from bastide.core.error import BastideError, Refused
 from bastide.core.ids import is_name
-from bastide.device.credential.est import MAX_BODY_BYTES, certs_only, decode_body
+from bastide.device.credential.est import MAX_BODY_BYTES, certs_only, csr_attributes, decode_body
 from bastide.device.identity.certificate import fingerprint
 from bastide.flows.enrol_device import enrol_device
 from bastide.flows.issue_certificate import Enrolling
@@ -35,10 +35,6 @@ _NOT_OFFERED = {
     "serverkeygen": (
         501,
         "This server makes no keys for devices: a device's key is made on the device and stays there.",
-    ),
-    "csrattrs": (
-        404,
-        "There are no attributes that a request must have. Send any P-256 or P-384 request to simpleenroll.",
     ),
 }
 Handler = Callable[[Request], Awaitable[Response]]
@@ -58,6 +54,7 @@ class EST:
         for prefix in ("", "/{label}"):
             routes += [
                 Route(f"/.well-known/est{prefix}/cacerts", self.cacerts, methods=["GET"]),
+                Route(f"/.well-known/est{prefix}/csrattrs", self.csrattrs, methods=["GET"]),
                 Route(
                     f"/.well-known/est{prefix}/simpleenroll",
                     self._guarded("simpleenroll", self.enrol),
@@ -81,6 +78,11 @@ class EST:
 
     async def cacerts(self, request: Request) -> Response:
         return _certificates(self.authorities)
+
+    async def csrattrs(self, request: Request) -> Response:
+        return Response(
+            csr_attributes(), media_type="application/csrattrs", headers={"Content-Transfer-Encoding": "base64"}
+        )
 
     async def enrol(self, request: Request) -> Response:
         label = request.path_params.get("label", "")

@@ -4,6 +4,8 @@
   accepted anywhere; in answers there is none, since clients exist that stop at a line end.
 - RFC 7030 4.1.3 and 4.2.3: certificates travel in a certs-only CMC Simple PKI Response: a SignedData (RFC 5652) without
   content or signers.
+- RFC 7030 4.5.2 (updated by RFC 9908): what a request should have is a ``CsrAttrs``, a sequence of object identifiers and
+  attributes; a key's algorithm stands as an attribute whose value names its curve.
 """
 
 import re
@@ -49,3 +51,15 @@ def certs_only(certificates: Sequence[bytes]) -> bytes:
     """The body of an answer with these certificates (DER): base64 of a certs-only SignedData, in one line."""
     loaded = [x509.load_der_x509_certificate(der) for der in certificates]
     return b64encode(pkcs7.serialize_certificates(loaded, Encoding.DER))
+
+
+# CsrAttrs ::= SEQUENCE OF AttrOrOID, in DER: id-ecPublicKey with secp256r1 (RFC 5480), and ecdsa-with-SHA256 (RFC 5758).
+_KEY = bytes.fromhex("301506072a8648ce3d0201310a06082a8648ce3d030107")
+_SIGNATURE = bytes.fromhex("06082a8648ce3d040302")
+
+
+def csr_attributes() -> bytes:
+    """The body of a ``csrattrs`` answer: an EC key on P-256, and a signature by ECDSA over SHA-256. P-384 is taken as well;
+    of several curves a client could not tell that one is enough."""
+    content = _KEY + _SIGNATURE
+    return b64encode(b"\x30" + bytes([len(content)]) + content)

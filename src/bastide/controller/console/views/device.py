@@ -230,6 +230,8 @@ def _at_point(
         state, sentence = "failed", outcome.error
     elif outcome.generation < plan.generation:
         state, sentence = "lagging", f"Still holds plan {outcome.generation}; plan {plan.generation} is on its way."
+    elif outcome.holds.startswith("nothing:"):
+        state, sentence = "absent", f"Nobody holds it to this:{outcome.holds.removeprefix('nothing:')}."
     else:
         state, sentence = "held", f"Holds plan {outcome.generation}."
         took = words.lasting(max(outcome.applied_at - plan.made_at, timedelta(0)))
