@@ -19,6 +19,7 @@ from tuf.api._payload import Root
 from tuf.api.metadata import Metadata
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient.config import UpdaterConfig
+from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 
@@ -101,12 +102,14 @@ class Client:
     """One update: refreshes the metadata once, then finds and downloads targets. ``now`` is the time to judge expiry by; without
     it the system's clock."""
 
-    def __init__(self, folder: Path, metadata_url: str, now: datetime | None = None) -> None:
+    def __init__(
+        self, folder: Path, metadata_url: str, now: datetime | None = None, fetcher: FetcherInterface | None = None
+    ) -> None:
         self._folder = folder
         _settle(folder)
         with _told(f"the metadata in {folder}"):
             self._updater = Updater(
-                str(folder), metadata_url, fetcher=Fetcher(), config=UpdaterConfig(), bootstrap=None
+                str(folder), metadata_url, fetcher=fetcher or Fetcher(), config=UpdaterConfig(), bootstrap=None
             )
         if now is not None:
             self._updater._trusted_set.reference_time = now
