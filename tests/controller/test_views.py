@@ -72,3 +72,30 @@ async def test_a_view_is_kept_shared_and_forgotten(house: House) -> None:
 async def test_the_chosen_columns_are_shown(house: House) -> None:
     page = await _table(house, "column=zone&column=firmware")
     assert re.findall(r'<th scope="col" class="col-([a-z-]+)', page) == ["firmware", "zone"]
+
+
+async def test_a_devices_page_shows_what_is_known_once_and_what_contradicts_itself(house: House) -> None:
+    now, governing = house.clock.now(), house.deps.governing
+    one = await governing.stores.devices.get(LAMP)
+    said = [
+        Attribute(name, value, source, sure, now)
+        for name, value, source, sure in (
+            ("vendor", "Philips", "scan:hall", 0.6),
+            ("vendor", "Signify", "person:list", 1.0),
+            ("type", "HueLamp", "scan:hall", 0.97),
+            ("type-evidence", "name: <b>hue</b>", "scan:hall", 0.97),
+            ("address", "10.0.0.7", "scan:hall", 0.7),
+            ("address", "10.0.0.7", "scan:yard", 0.7),
+        )
+    ]
+    async with governing.unit_of_work("test") as work:
+        work.devices.put(replace(one, attributes=tuple(said)))
+        work.inventory.bind("mac:00:17:88:00:00:01", LAMP, now)
+    async with await house.as_a(Role.VIEWER) as client:
+        page = (await client.get(f"{ORIGIN}/devices/{LAMP}")).text
+    assert page.index("Signify") < page.index("Philips")
+    assert page.count("sources disagree") == 1
+    assert page.count("10.0.0.7") == 1
+    assert "because of" in page
+    assert "name: &lt;b&gt;hue&lt;/b&gt;" in page
+    assert "mac:00:17:88:00:00:01" in page

@@ -148,7 +148,8 @@ def submitted_device(device: Mapping[str, Any]) -> dict[str, Any]:
     """What is handed in of one device of a report."""
     kept = {name: device[name] for name in _SUBMITTED}
     kept["hostnames"] = [name[:200] for name in device["hostnames"]]
-    kept["type"] = {"value": device["type"]["value"], "confidence": device["type"]["confidence"]}
+    kept["type"] = {name: device["type"][name] for name in ("value", "confidence")}
+    kept["type"]["because"] = [output.printable(word)[:200] for word in device["type"]["because"][:6]]
     kept["vendor"] = device["vendor"][:200] if device["vendor"] else None
     kept["findings"] = [
         {name: finding[name] for name in ("code", "severity", "confidence", "title", "advice")}

@@ -52,6 +52,7 @@ class ScanTypeIn(_Reported):
 
     value: Word | None = None
     confidence: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
+    because: Annotated[list[Word], Field(max_length=16)] = Field(default_factory=list)
 
 
 class ScanSaysIn(_Reported):
@@ -131,6 +132,7 @@ def _seen(device: ScanDeviceIn) -> Sighting:
         firmware=tuple(device.says.firmware[:4]),
         type=device.type.value or "",
         type_confidence=device.type.confidence,
+        type_because=tuple(device.type.because),
         findings=tuple(
             SeenFinding(one.code, one.severity, one.confidence, one.title, one.advice) for one in device.findings
         ),

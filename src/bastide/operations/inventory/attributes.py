@@ -18,6 +18,9 @@ MOST = 200
 
 PERSON: Final = "person"
 
+EVIDENCE: Final = "type-evidence"
+"""Attributes of this name are the tokens that speak for the type, the strongest first."""
+
 CONFIDENCE: Final[Mapping[str, float]] = {
     "mac": 0.9,
     "vendor": 0.6,
@@ -78,6 +81,7 @@ def stated(seen: Sighting, source: str) -> tuple[Attribute, ...]:
         said += [(name, value, CONFIDENCE[name] / max(shared, 1)) for value in values if value]
     if seen.type:
         said.append(("type", seen.type, seen.type_confidence))
+        said += [(EVIDENCE, token, seen.type_confidence) for token in seen.type_because]
     return tuple(Attribute(name, value, source, round(sure, 4), seen.last_seen) for name, value, sure in said)
 
 

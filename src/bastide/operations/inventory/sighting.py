@@ -53,7 +53,7 @@ class SeenFinding:
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """One device of a scan. ``mac`` is lower-case with colons, empty where none was seen. ``type`` is the fingerprint base's
-    answer, empty for unknown; ``services`` read ``tcp/80 http``."""
+    answer, empty for unknown, ``type_because`` the tokens that speak for it; ``services`` read ``tcp/80 http``."""
 
     mac: str
     first_seen: datetime
@@ -68,6 +68,7 @@ class Sighting:
     firmware: tuple[str, ...] = ()
     type: str = ""
     type_confidence: float = 0.0
+    type_because: tuple[str, ...] = ()
     findings: tuple[SeenFinding, ...] = ()
 
 

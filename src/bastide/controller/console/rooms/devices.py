@@ -20,6 +20,7 @@ from bastide.flows import operator_acts
 from bastide.flows.keep_views import remove_view as remove_view_of
 from bastide.flows.keep_views import save_view as save_view_of
 from bastide.governance.access.roles import Permission
+from bastide.operations.inventory.attributes import EVIDENCE
 from bastide.ports.platform.credentials import CredentialReads
 
 Texts = Annotated[list[str], Query(max_length=64)]
@@ -113,6 +114,7 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
             shown=shown,
             told=[(one, shown.device) for one in shown.said],
             size=size,
+            because=[each.value for each in shown.device.attributes if each.name == EVIDENCE][:6],
             verdict=verdict(shown),
             certificates=await credentials.certificates(shown.device.id, 5),
             ranges=tuple(RANGES),

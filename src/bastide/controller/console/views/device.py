@@ -12,11 +12,12 @@ from bastide.controller.console.views.words import Said
 from bastide.core.audit import Record
 from bastide.core.conversation import Conversation
 from bastide.core.decision import Decision, Held
-from bastide.core.device import Device
+from bastide.core.device import Attribute, Device
 from bastide.core.evidence import Evidence, Subject, SubjectKind
 from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, EvidenceId
 from bastide.core.plan import Outcome, Plan, Point
+from bastide.operations.inventory.attributes import EVIDENCE, best, conflicts, weight
 from bastide.ports.platform.conversations import Wanted
 from bastide.ports.platform.ledger import Ledger
 from bastide.ports.platform.samples import Samples
@@ -72,6 +73,16 @@ class AtPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is known under one name: the statement shown first, the other values, and whether sources contradict each other."""
+
+    name: str
+    first: Attribute
+    others: tuple[Attribute, ...]
+    in_conflict: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Charted:
     field: str
     chart: Line
@@ -99,6 +110,8 @@ class DevicePage:
     messages: int
     range: str
     said: tuple[Conversation, ...]
+    known: tuple[Known, ...]
+    keys: tuple[str, ...]
 
 
 async def device_page(
@@ -142,6 +155,8 @@ async def device_page(
         charts=tuple(drawn[:CHARTS]),
         uncharted=len(drawn[CHARTS:]) + len(fields[CHARTS * 2 :]),
         messages=await samples.count(device, since),
+        known=known_of(found.attributes, now),
+        keys=tuple(await stores.inventory.keys_of(device)),
         said=tuple(await stores.conversations.list(Wanted(now - WEEK, now, (device,), SAID))),
         range=span,
     )
@@ -190,6 +205,27 @@ async def _reasons(
 
 async def _shown(fact: Evidence, recorded: Mapping[str, str], reader: Reader) -> Shown:
     return Shown(fact, await reader.actor(fact.source), recorded.get(fact.id, ""))
+
+
+def known_of(attributes: Sequence[Attribute], now: datetime) -> tuple[Known, ...]:
+    """Statements by name, each value once, the surest first; what contradicts itself before the rest."""
+    contested = {each.name for each in conflicts(attributes, now)}
+    found = []
+    for name in dict.fromkeys(each.name for each in attributes):
+        if name == EVIDENCE:
+            continue
+        first = best(attributes, name, now)
+        assert first is not None
+        values = {each.value.casefold(): each for each in attributes if each.name == name}
+        values.pop(first.value.casefold(), None)
+        others = tuple(sorted(values.values(), key=lambda each: (-weight(each, now), each.value)))
+        found.append(Known(name, first, others, name in contested))
+    return tuple(sorted(found, key=lambda each: (not each.in_conflict, _FIRST.get(each.name, 9), each.name)))
+
+
+_FIRST = {
+    name: place for place, name in enumerate(("type", "vendor", "model", "firmware", "serial", "location", "address"))
+}
 
 
 def _points(plan: Plan | None, outcomes: Sequence[Outcome], now: datetime) -> tuple[AtPoint, ...]:
