@@ -218,6 +218,33 @@ async def test_operations_that_are_not_offered_say_so(town: Platform) -> None:
         assert (await client.get("/.well-known/est/simpleenroll")).status_code == 405
 
 
+async def test_a_client_of_cmp_is_refused_clearly(town: Platform, tmp_path: Path) -> None:
+    require("openssl")
+    save_key(new_request()[0], tmp_path / "key.pem")
+    status, out, said = await run(
+        *("openssl", "cmp", "-cmd", "ir", "-server", f"localhost:{town.port}", "-path", ".well-known/cmp", "-tls_used"),
+        *(
+            "-tls_trusted",
+            town.root,
+            "-ref",
+            "x",
+            "-secret",
+            "pass:x",
+            "-newkey",
+            tmp_path / "key.pem",
+            "-subject",
+            "/CN=x",
+        ),
+        *("-certout", tmp_path / "out.pem", "-recipient", "/CN=x"),
+    )
+    assert status != 0
+    assert "501" in out.decode() + said, out.decode() + said
+    assert not (tmp_path / "out.pem").exists()
+    async with speaking(town) as client:
+        answer = await client.post("/.well-known/cmp/p/camera", content=b"")
+        assert (answer.status_code, "EST" in answer.text) == (501, True)
+
+
 async def test_what_a_request_should_have_is_told(town: Platform) -> None:
     async with speaking(town) as client:
         for path in ("csrattrs", "camera/csrattrs"):

@@ -37,6 +37,7 @@ _NOT_OFFERED = {
         "This server makes no keys for devices: a device's key is made on the device and stays there.",
     ),
 }
+_NO_CMP = "CMP (RFC 4210, RFC 9480) is not offered here. Enrol over EST: /.well-known/est/simpleenroll."
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -74,6 +75,8 @@ class EST:
                         methods=["GET", "POST"],
                     )
                 )
+        for path in ("/.well-known/cmp", "/.well-known/cmp/{rest:path}", "/pkix/"):
+            routes.append(Route(path, _says(501, _NO_CMP), methods=["GET", "POST"]))
         return routes
 
     async def cacerts(self, request: Request) -> Response:
