@@ -1,0 +1,1 @@
+"""Rollouts: whom a release would harm, who gets it when, and when it is stopped."""
