@@ -3,13 +3,14 @@
     .venv/bin/python bench/rollout.py [--devices 1000000] [--database-url postgresql://...] [--seeds 20]
 
 First: a table of devices is made (not timed), then read in a stream, judged by preflight and put into rings; the time and the
-peak memory of it are printed. The table is the benchmark's own, with what preflight reads; SQLite, or the PostgreSQL that is named.
+peak memory of the process are printed. The table is the benchmark's own, with what preflight reads; SQLite, and the PostgreSQL
+that is named.
 
-Second: 100,000 simulated devices in virtual time, ten minutes a step; 10 % are offline, 2 % have a flash that fails. A release that
-fails on a share of devices goes out by the same rings and the same ramp under three rules: the sequential test of Bastide, a
-fixed percentage with a least number of outcomes as fleet managers have it (10 % after 100), and the percentage at the ring's end.
-All three are given the same cohorts, in the
-order in which they began, when half an hour has gone. Outcomes are drawn, not produced by the boot code. A rule must also let a good release through.
+Second: 100,000 simulated devices in virtual time, ten minutes a step; 10 % are offline, 2 % have a flash that fails. A release
+that fails on a share of devices goes out by the same rings and the same ramp under three rules: the sequential test of Bastide,
+a fixed percentage with a least number of outcomes as fleet managers have it (10 % after 100), and the percentage at the ring's
+end. All three are given the same cohorts, in the order in which they began, when half an hour has gone. Outcomes are drawn, not
+produced by the boot code. A rule must also let a good release through.
 """
 
 import argparse
@@ -163,9 +164,7 @@ def simulate(bad: float, rule: Rule, seed: int) -> tuple[int | None, int, int]:
 
 def compare(seeds: int) -> None:
     rules = {"sequential test": sequential, "10 % after 100": fixed, "10 % at ring's end": at_the_end}
-    print(
-        f"\nsimulated: {FLEET:,} devices, {OFFLINE:.0%} offline, {FAULTY:.0%} faulty flash, rings {RINGS.shares}, seeds 0 to {seeds - 1}"
-    )
+    print(f"\nsimulated: {FLEET:,} devices, {OFFLINE:.0%} offline, {FAULTY:.0%} faulty flash, seeds 0 to {seeds - 1}")
     print(
         "release fails on | rule | stopped in ring 1, later, never | devices touched, median (worst) | failed, median"
     )
