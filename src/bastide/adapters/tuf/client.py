@@ -70,7 +70,8 @@ class Fetcher(Urllib3Fetcher):
 def initialise(folder: Path, root: Path) -> int:
     """Makes a root the trusted one, by itself and nothing else; its version.
 
-    ``Refused`` where it does not verify by its own keys, or the folder has another root already.
+    ``Refused`` where it does not verify by its own keys. Whoever runs this decides anew whom the device trusts, also in a folder
+    that has a root already.
     """
     try:
         with root.open("rb") as opened:
