@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from securesystemslib.signer._crypto_signer import CryptoSigner
@@ -364,6 +365,18 @@ def test_without_consistent_snapshots_names_are_plain(repository: Repository, de
     repository.release("targets")
     assert device.download("firmware.bin") == b"plain", device.words
     assert {"metadata/snapshot.json", "metadata/targets.json", "targets/firmware.bin"} <= set(repository.asked)
+
+
+@pytest.mark.parametrize("name", ["a b.bin", "ü.bin", "x+y.bin", "d/e f/g.bin"])
+def test_a_target_whose_name_needs_encoding_is_fetched_by_its_url(
+    repository: Repository, device: Device, name: str
+) -> None:
+    repository.add_target(name, b"content")
+    repository.release("targets")
+    assert device.download(name) == b"content", device.words
+    folder, _, file = name.rpartition("/")
+    expected = f"{sha256(b'content').hexdigest()}.{file}"
+    assert repository.asked[-1] == "targets/" + quote(f"{folder}/{expected}" if folder else expected, safe="/+")
 
 
 def test_an_unknown_target_is_told(repository: Repository, device: Device) -> None:
