@@ -56,6 +56,12 @@ NEEDS_MORE_THAN_A_SCHEMA = {
     "POST /api/v1/inventory/import",
     "POST /api/v1/inventory/{device}/merge",
     "POST /api/v1/inventory/{device}/split",
+    "PUT /api/v1/sites/{site}",
+    "GET /api/v1/profiles/{profile}/reach",
+    "PUT /api/v1/profiles/{profile}/reach",
+    "POST /api/v1/devices/{device}/reach",
+    "POST /api/v1/devices/{device}/rulings",
+    "DELETE /api/v1/devices/{device}/rulings/{ruling}",
 }
 
 

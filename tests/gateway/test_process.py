@@ -108,10 +108,10 @@ def _scenario(house: Bastide, gateway: Gateway, lan: Lan, tmp_path: Path) -> Non
     assert joined.returncode == 0, joined.stderr
     gateway.settings["BASTIDE_GATEWAY_NATS"] = f"tls://{PLATFORM}:{house.ports['nats_port']}"
 
-    network = house.data / "network"
-    (network / "mud").mkdir(parents=True)
-    (network / "home.json").write_text(json.dumps({"remediation": [f"{REPAIR}/32"]}))
-    (network / "mud" / "generic.json").write_bytes(mud("lamp", hosts=(WEB,)))
+    (tmp_path / "home.json").write_text(json.dumps({"remediation": [f"{REPAIR}/32"]}))
+    (tmp_path / "generic.json").write_bytes(mud("lamp", hosts=(WEB,)))
+    api(house, lan.internet, "site", "put", "home", str(tmp_path / "home.json"))
+    api(house, lan.internet, "profile", "reach", "generic", str(tmp_path / "generic.json"))
     assert "No plan is held" in gateway.command("load").stdout
     assert not lan.udp(lan.devices[0], lan.internet, WEB, expected=False)
     gateway.start()
@@ -136,6 +136,17 @@ def _scenario(house: Bastide, gateway: Gateway, lan: Lan, tmp_path: Path) -> Non
     one, internet = lan.devices[0], lan.internet
     until(lambda: lan.udp(one, internet, WEB, expected=False), "its profile's host is reached")
     assert not lan.udp(one, internet, OTHER, expected=False)
+
+    # What the profile does not permit is let through for a while, kept denied, or added to the profile.
+    why = ("--reason", "it fetches its clock there")
+    let = api(house, internet, "segment", "allow", lamp, OTHER, "udp/443", "--for", "2h", *why)
+    until(lambda: lan.udp(one, internet, OTHER), "what a person let through passes")
+    api(house, internet, "segment", "undo", lamp, let["id"])
+    until(lambda: not lan.udp(one, internet, OTHER, expected=False), "what was taken back passes no more")
+    assert api(house, internet, "segment", "permit", lamp, OTHER, "udp/443", *why)["added"]
+    until(lambda: lan.udp(one, internet, OTHER), "what was added to the profile passes")
+    api(house, lan.internet, "profile", "reach", "generic", str(tmp_path / "generic.json"))
+    until(lambda: not lan.udp(one, internet, OTHER, expected=False), "the profile is as it was")
 
     with lan.tcp(one, internet, WEB) as connection:
         assert connection.carries()

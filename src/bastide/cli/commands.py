@@ -29,6 +29,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
     Command("profile", "bastide.cli.profile:app", "What each kind of device is expected to say and hear."),
     Command("segment", "bastide.cli.segment:app", "Who may talk to whom on the network; proved by real packets."),
+    Command("site", "bastide.cli.site:app", "What the network of each site is like, for its gateways."),
     Command("gateway", "bastide.cli.gateway:app", "The gateway of a site: join, run, and load its rules at boot."),
     Command("release", "bastide.cli.release:app", "Signed releases: made by several people, published for devices."),
     Command("firmware", "bastide.cli.firmware:app", "What is inside a firmware image, and what is wrong with it."),

@@ -67,6 +67,32 @@ def put(
 
 
 @app.command()
+def reach(
+    name: str,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A MUD file (RFC 8520); without it the one in force is printed."),
+    ] = None,
+    json: JSON = False,
+    data: DATA = "",
+) -> None:
+    """Print or store the network part of a profile: a MUD file that gateways hold its devices to."""
+    if file is not None:
+        read_mud(file)  # what is wrong with it is said before anything is sent
+    with connect(data) as api:
+        if file is None:
+            kept = api.get(f"/profiles/{segment(name)}/reach")
+        else:
+            kept = api.put(f"/profiles/{segment(name)}/reach", {"document": file.read_text()})
+    if json:
+        document(kept)
+    elif file is None:
+        typer.echo(printable(kept["document"]))
+    else:
+        typer.echo(printable(f"Gateways hold devices of the profile {name} to {file} within seconds."))
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A MUD file (RFC 8520), see docs/profiles.md.")],
     signature: Annotated[

@@ -62,7 +62,7 @@ async def waive(
         raise Refused(f"The policy in force has no rule {rule!r}.", code="waiver:rule")
     if not now < ends_at <= now + MAX_WAIVER:
         raise Refused("An exception ends within a year; nothing is switched off for ever.", code="waiver:end")
-    waiver = Waiver(WaiverId(ids.mint("w")), rule, subject, owner, _reason(reason), now, ends_at)
+    waiver = Waiver(WaiverId(ids.mint("w")), rule, subject, owner, checked_reason(reason), now, ends_at)
     async with with_.unit_of_work(actor) as work:
         work.waivers.put(waiver)
         work.ledger.record(
@@ -86,7 +86,7 @@ async def end_waiver(waiver: Waiver, reason: str, actor: str, with_: Governing) 
     async with with_.unit_of_work(actor) as work:
         work.waivers.put(ended)
         subject = "policy" if waiver.subject is None else str(waiver.subject)
-        work.ledger.record("policy:waiver:ended", subject, {"waiver": waiver.id, "reason": _reason(reason)})
+        work.ledger.record("policy:waiver:ended", subject, {"waiver": waiver.id, "reason": checked_reason(reason)})
 
 
 async def _act(
@@ -111,17 +111,20 @@ async def _act(
         observed_at=now,
         received_at=now,
         fresh_for=fresh_for,
-        body={"reason": _reason(reason), **(body or {})},
+        body={"reason": checked_reason(reason), **(body or {})},
     )
     async with with_.unit_of_work(actor) as work:
         work.evidence.add([fact])
         work.ledger.record(
-            record, f"device:{device}", {"evidence": fact.id, "reason": Personal(_reason(reason)), **(body or {})}
+            record,
+            f"device:{device}",
+            {"evidence": fact.id, "reason": Personal(checked_reason(reason)), **(body or {})},
         )
     return await govern_device(device, with_)
 
 
-def _reason(reason: str) -> str:
+def checked_reason(reason: str) -> str:
+    """The reason without what stands around it; ``Refused`` where it is none, or too long."""
     text = reason.strip()
     if not text or len(text) > MAX_REASON:
         raise Refused(f"Say why, in 1 to {MAX_REASON} characters.", code="operator:reason")

@@ -10,12 +10,14 @@ from bastide.core.device import Device
 from bastide.core.error import NotFound
 from bastide.core.evidence import Evidence, Subject, SubjectKind
 from bastide.core.finding import Finding
-from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName
+from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName, SiteName
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.profile import Profile
+from bastide.core.ruling import Ruling
 from bastide.core.standing import Standing
 from bastide.ports.platform.catalogue import ClassEntry
 from bastide.ports.platform.conversations import Hour, Wanted
+from bastide.ports.platform.network import Reach, SiteNetwork
 from bastide.ports.platform.stores import EVERYTHING, DeviceFilter, Scope
 from bastide.ports.platform.views import SavedView
 from bastide.testing.tables import Tables
@@ -264,3 +266,32 @@ class MemoryViews:
     async def of(self, person: str) -> Sequence[SavedView]:
         seen = [one for one in self.tables().views.values() if one.shared or one.person == person]
         return sorted(seen, key=lambda one: (one.person != person, one.name, one.person))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNetwork:
+    tables: Now
+
+    async def site(self, site: SiteName) -> SiteNetwork | None:
+        return self.tables().sites.get(site)
+
+    async def sites(self) -> Sequence[SiteNetwork]:
+        return [one for _, one in sorted(self.tables().sites.items())]
+
+    async def reach(self, profile: ProfileName) -> Reach | None:
+        return self.tables().reaches.get(profile)
+
+    async def reaches(self) -> Sequence[Reach]:
+        return [one for _, one in sorted(self.tables().reaches.items())]
+
+    async def rulings(self, now: datetime, device: DeviceId | None = None, limit: int = 1000) -> Sequence[Ruling]:
+        held = [one for one in self.tables().rulings.values() if one.holds(now) and device in (None, one.device)]
+        return sorted(held, key=lambda one: (-one.at.timestamp(), one.id))[:limit]
+
+    async def allowances(self, now: datetime, device: DeviceId | None = None, limit: int = 10_000) -> Sequence[Ruling]:
+        lasting = [
+            one
+            for one in self.tables().rulings.values()
+            if one.until is not None and one.until > now and device in (None, one.device)
+        ]
+        return sorted(lasting, key=lambda one: (-one.at.timestamp(), one.id))[:limit]

@@ -21,6 +21,7 @@ from bastide.testing.reads import (
     MemoryEvidence,
     MemoryFindings,
     MemoryInventory,
+    MemoryNetwork,
     MemoryPlans,
     MemoryPolicies,
     MemoryViews,
@@ -38,6 +39,7 @@ from bastide.testing.writes import (
     FindingChanges,
     InventoryChanges,
     LedgerChanges,
+    NetworkChanges,
     PlanChanges,
     PolicyChanges,
     ViewChanges,
@@ -64,6 +66,7 @@ class MemoryUnit:
         self.inventory = InventoryChanges(self.changes)
         self.conversations = ConversationChanges(self.changes)
         self.views = ViewChanges(self.changes)
+        self.network = NetworkChanges(self.changes)
         self.ledger = LedgerChanges(self.changes, self.written, actor, clock, ids)
 
 
@@ -90,6 +93,7 @@ class MemoryState:
         self.inventory = MemoryInventory(self._now)
         self.conversations = MemoryConversations(self._now)
         self.views = MemoryViews(self._now)
+        self.network = MemoryNetwork(self._now)
         self.ledger = MemoryLedger(lambda: self._tables.records, signer or MemorySigner(clock))
 
     def units(self, actor: str | Personal) -> AbstractAsyncContextManager[MemoryUnit]:

@@ -10,10 +10,12 @@ from bastide.core.decision import Decision, Policy, Waiver
 from bastide.core.device import Device
 from bastide.core.evidence import Evidence, Subject
 from bastide.core.finding import Finding
-from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName, WaiverId
+from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName, SiteName, WaiverId
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.profile import Profile
+from bastide.core.ruling import Ruling
 from bastide.ports.platform.catalogue import ClassEntry
+from bastide.ports.platform.network import Reach, SiteNetwork
 from bastide.ports.platform.views import SavedView
 
 
@@ -35,6 +37,9 @@ class Tables:
     conversations: list[Conversation] = field(default_factory=list)
     windows: set[tuple[str, str]] = field(default_factory=set)
     views: dict[tuple[str, str], SavedView] = field(default_factory=dict)
+    sites: dict[SiteName, SiteNetwork] = field(default_factory=dict)
+    reaches: dict[ProfileName, Reach] = field(default_factory=dict)
+    rulings: dict[str, Ruling] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
     def copy(self) -> Self:

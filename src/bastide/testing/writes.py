@@ -15,9 +15,11 @@ from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, RecordId
 from bastide.core.plan import Outcome, Plan
 from bastide.core.profile import Profile
+from bastide.core.ruling import Ruling
 from bastide.governance.audit.record import plain, presentable
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.platform.catalogue import ClassEntry
+from bastide.ports.platform.network import Reach, SiteNetwork
 from bastide.ports.platform.views import SavedView
 from bastide.testing.tables import Tables
 
@@ -166,6 +168,20 @@ class ViewChanges:
             tables.views.pop((person, name), None)
 
         self.changes.append(change)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChanges:
+    changes: list[Change]
+
+    def put_site(self, site: SiteNetwork) -> None:
+        self.changes.append(lambda tables: tables.sites.update({site.site: site}))
+
+    def put_reach(self, reach: Reach) -> None:
+        self.changes.append(lambda tables: tables.reaches.update({reach.profile: reach}))
+
+    def put_ruling(self, ruling: Ruling) -> None:
+        self.changes.append(lambda tables: tables.rulings.update({ruling.id: ruling}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from bastide.adapters.sql.devices import DeviceReads, DeviceWrites
 from bastide.adapters.sql.evidence import EvidenceReads, EvidenceWrites, FindingReads, FindingWrites
 from bastide.adapters.sql.inventory import InventoryReads, InventoryWrites
 from bastide.adapters.sql.ledger import LedgerWrites
+from bastide.adapters.sql.network import NetworkReads, NetworkWrites
 from bastide.adapters.sql.policies import PolicyReads, PolicyWrites, WaiverReads, WaiverWrites
 from bastide.adapters.sql.views import ViewReads, ViewWrites
 from bastide.core.audit import Personal
@@ -34,6 +35,7 @@ class SQLUnitOfWork:
         self.inventory = InventoryWrites(unit)
         self.conversations = ConversationWrites(unit)
         self.views = ViewWrites(unit)
+        self.network = NetworkWrites(unit)
         self.access = AccessWrites(unit)
         self.credentials = CredentialWrites(unit)
         self.ledger = LedgerWrites(unit, actor, clock, ids)
@@ -69,5 +71,6 @@ class SQLStores:
         self.inventory = InventoryReads(database)
         self.conversations = ConversationReads(database)
         self.views = ViewReads(database)
+        self.network = NetworkReads(database)
         self.access = AccessReads(database)
         self.credentials = CredentialReads(database)

@@ -8,6 +8,7 @@ import typer
 
 from bastide.cli.mud import read_mud, talks_of
 from bastide.cli.output import JSON, document, printable, table
+from bastide.cli.segment import flows
 from bastide.cli.segment.wiring import prove_here
 from bastide.flows.prove_segmentation import Proof
 from bastide.network.profile.mud.words import DNS_CONTROLLER, Kind, Peers
@@ -18,6 +19,8 @@ from bastide.network.segmentation.site import Site
 from bastide.network.traffic.conversations import Talk
 
 app = typer.Typer(rich_markup_mode=None)
+for _act in (flows.allow, flows.permit, flows.deny, flows.rulings, flows.undo):
+    app.command()(_act)
 _PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 
 

@@ -1,8 +1,9 @@
 """Gateways as an enforcement point: what a device may reach, at every gateway of its site.
 
 A device's item is made from its plan and from what is known of where it is (addresses, hardware); it is signed and handed
-on, and it is handed on again when an address changes. A site without a gateway enforces nothing on the network, and says
-so. What gateways say they saw becomes evidence, measured there.
+on, and it is handed on again when an address changes. So are what people wrote down of the site, the reach of profiles, and
+flows that they let through for a while. A site without a gateway enforces nothing on the network, and says so. What gateways
+say they saw becomes evidence, measured there.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from ipaddress import ip_address
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -22,12 +23,13 @@ from bastide.core.error import BastideError, Refused, Unavailable
 from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.ids import DeviceId, EvidenceId, RequestId, is_device_id
 from bastide.core.plan import Outcome, Plan, Point
+from bastide.core.ruling import Ruling
 from bastide.flows.take_evidence import take_evidence
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.ports.platform.stores import DeviceFilter, Stores
 from bastide.ports.platform.units import UnitsOfWork
-from bastide.wire.gateway import MemberForm, encode_content, encode_item, statement
+from bastide.wire.gateway import AllowanceForm, MemberForm, encode_content, encode_item, statement
 
 LOG = logging.getLogger("bastide.gateways")
 
@@ -54,11 +56,13 @@ class Items(Protocol):
     async def put(self, gateway: DeviceId, key: str, generation: int, item: bytes) -> Said: ...
 
 
-class Site(Protocol):
-    """What an operator wrote down for a site: its frame, and the network part of each profile (MUD), empty where none."""
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What people wrote down, as it was at one moment: each site's frame, each profile's reach, what is let through."""
 
-    def frame(self, site: str) -> bytes: ...
-    def mud(self, profile: str) -> bytes: ...
+    frames: Mapping[str, bytes]
+    reaches: Mapping[str, bytes]
+    allowances: Mapping[DeviceId, Sequence[Ruling]]
 
 
 @dataclass(slots=True)
@@ -74,8 +78,8 @@ class GatewayEnforcer:
 
     point = Point.NETWORK
 
-    def __init__(self, stores: Stores, units: UnitsOfWork, signer: Signer, sites: Site, clock: Clock, ids: Ids) -> None:
-        self._stores, self._units, self._signer, self._sites = stores, units, signer, sites
+    def __init__(self, stores: Stores, units: UnitsOfWork, signer: Signer, clock: Clock, ids: Ids) -> None:
+        self._stores, self._units, self._signer = stores, units, signer
         self._clock, self._ids = clock, ids
         self.items: Items | None = None
         self.gateways: Sequence[DeviceId] = ()
@@ -100,7 +104,7 @@ class GatewayEnforcer:
         elif plan.device in self.gateways:
             holds = "nothing: it is a gateway itself"
         else:
-            holds = await self._hand(device, plan, gateways)
+            holds = await self._hand(device, plan, gateways, await self._described(device))
         return Outcome(plan.device, self.point, plan.generation, self._clock.now(), holds)
 
     async def run(self) -> None:
@@ -110,11 +114,11 @@ class GatewayEnforcer:
             if not self.gateways or self.items is None:
                 continue
             try:
-                after = ""
+                after, described = "", await self._described()
                 while page := await self._stores.devices.list(DeviceFilter(after=after, limit=PAGE)):
                     after = page[-1].id
                     for device in page:
-                        await self._again(device)
+                        await self._again(device, described)
             except BastideError as error:
                 LOG.info("%s", error.sentence)
 
@@ -131,14 +135,29 @@ class GatewayEnforcer:
         if facts:
             await take_evidence(facts, self._units, ACTOR)
 
-    async def _again(self, device: Device) -> None:
+    async def _described(self, device: Device | None = None) -> _Described:
+        """What was written down that concerns one device, or all of it."""
+        network, now = self._stores.network, self._clock.now()
+        allowances: dict[DeviceId, list[Ruling]] = {}
+        for one in await network.allowances(now, device.id if device else None):
+            allowances.setdefault(one.device, []).append(one)
+        if device is None:
+            sites, reaches = await network.sites(), await network.reaches()
+        else:
+            site, reach = await network.site(device.site), await network.reach(device.profile)
+            sites, reaches = [site] if site else [], [reach] if reach else []
+        return _Described(
+            {one.site: one.frame for one in sites}, {one.profile: one.document for one in reaches}, allowances
+        )
+
+    async def _again(self, device: Device, described: _Described) -> None:
         gateways = await self._of(device)
         if not gateways or device.id in self.gateways:
             return
         plan = self._plans.get(device.id) or await self._stores.plans.current(device.id)
         if plan is not None:
             self._plans[device.id] = plan
-            await self._hand(device, plan, gateways)
+            await self._hand(device, plan, gateways, described)
 
     async def _of(self, device: Device) -> list[DeviceId]:
         found = []
@@ -147,20 +166,28 @@ class GatewayEnforcer:
                 found.append(gateway)
         return found
 
-    async def _hand(self, device: Device, plan: Plan, gateways: Sequence[DeviceId]) -> str:
+    async def _hand(self, device: Device, plan: Plan, gateways: Sequence[DeviceId], described: _Described) -> str:
         form = member_of(device, plan)
         if form is None:
             return "nothing: no address of it is known"
         words = []
         async with self._at_once:
             for gateway in gateways:
-                frame, mud = self._sites.frame(device.site), self._sites.mud(device.profile)
-                if frame:
+                if frame := described.frames.get(device.site):
                     await self._put(gateway, "frame", frame)
-                if mud:
-                    await self._put(gateway, f"mud/{device.profile}", mud)
+                if reach := described.reaches.get(device.profile):
+                    await self._put(gateway, f"mud/{device.profile}", reach)
                 words.append(await self._put(gateway, f"device/{device.id}", encode_content(form)))
+                for ruling in described.allowances.get(device.id, ()):
+                    await self._let(gateway, ruling, form)
         return "; ".join(words)
+
+    async def _let(self, gateway: DeviceId, ruling: Ruling, form: MemberForm) -> None:
+        """Lets a flow through, by the first address of the device that can have it; takes it back where a person did."""
+        key = f"allow/{ruling.id}"
+        content = b"" if ruling.ended_at is not None else allowance_of(ruling, form)
+        if content or (gateway, key) in self._last or ruling.ended_at is not None:
+            await self._put(gateway, key, content)
 
     async def _put(self, gateway: DeviceId, key: str, content: bytes) -> str:
         last = self._last.get((gateway, key))
@@ -216,6 +243,18 @@ _KINDS = {
 }
 _Event = dict[Annotated[str, Meta(max_length=40)], str | int | float | bool | list[str] | None]
 _events = msgspec.json.Decoder(Annotated[list[_Event], Meta(max_length=MAX_SAID)])
+
+
+def allowance_of(ruling: Ruling, form: MemberForm) -> bytes:
+    """The exception as a gateway must hold it; nothing where the device has no address that can speak with the peer."""
+    assert ruling.until is not None
+    version = ip_address(ruling.peer).version
+    own = next((one for one in form.addresses if ip_address(one).version == version), "")
+    if not own or ruling.transport not in ("tcp", "udp"):
+        return b""
+    ends = (own, ruling.peer) if ruling.opened_by_device else (ruling.peer, own)
+    transport: Literal["tcp", "udp"] = "tcp" if ruling.transport == "tcp" else "udp"
+    return encode_content(AllowanceForm(*ends, transport, ruling.port, ruling.until))
 
 
 def member_of(device: Device, plan: Plan) -> MemberForm | None:

@@ -46,7 +46,6 @@ from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.ports.platform.stores import Stores
 from bastide.ports.platform.units import UnitsOfWork
-from bastide.wire.gateway import FrameForm, decode_content, encode_content
 
 LOG = logging.getLogger("bastide.broker")
 
@@ -102,30 +101,6 @@ def read_gateways(directory: DataDirectory) -> dict[str, str]:
     return {str(device): str(key) for device, key in found.items()}
 
 
-class SiteFiles:
-    """What an operator wrote down, in the data directory: ``network/<site>.json`` (the frame, see docs/gateway.md) and
-    ``network/mud/<profile>.json``. Implements controller.workers.gateways.Site."""
-
-    def __init__(self, directory: DataDirectory) -> None:
-        self._folder = directory.path / "network"
-
-    def frame(self, site: str) -> bytes:
-        written = self._read(self._folder / f"{site}.json")
-        return encode_content(decode_content(written, FrameForm)) if written else b""
-
-    def mud(self, profile: str) -> bytes:
-        return self._read(self._folder / "mud" / f"{profile}.json")
-
-    @staticmethod
-    def _read(path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise Unavailable(f"{path} cannot be read: {error.strerror}.", code="gateway:site:unreadable") from error
-
-
 @dataclass(slots=True)
 class _Open:
     """What is there while the broker answers."""
@@ -163,7 +138,7 @@ class BrokerSide:
         self._open: _Open | None = None
         self.ready = asyncio.Event()
         self.enforcer = _Enforcer(self)
-        self.network = GatewayEnforcer(stores, units, signer, SiteFiles(directory), clock, ids)
+        self.network = GatewayEnforcer(stores, units, signer, clock, ids)
         self.network.gateways = [DeviceId(device) for device in read_gateways(directory)]
         self.rewrite: Callable[[], object] = lambda: None
         self.seen = SeenWorker(units)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from bastide.network.profile.amend import PROTOCOLS, entry
 from bastide.network.profile.mud.words import (
     DNS_CONTROLLER,
     ICMP,
@@ -38,7 +39,6 @@ EPHEMERAL = 32_768
 MANY_PORTS = 3
 NTP = 123
 SEVERAL = 3
-_PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP, "icmpv6": ICMPV6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def learn(heard: Iterable[Talk], *, at_least: int = 1) -> Lesson:
     heard = list(heard)
     pools = _pools(heard)
     for talk in heard:
-        protocol = _PROTOCOLS.get(talk.transport)
+        protocol = PROTOCOLS.get(talk.transport)
         if protocol is None:
             continue
         if talk.protocol == "dhcp" and talk.port == 68 and not talk.opened_by_device:
@@ -196,20 +196,5 @@ def profile(lesson: Lesson, *, url: str, at: datetime, systeminfo: str) -> MUDFi
 
 
 def _entry(name: str, one: Learned, side: Side) -> Entry:
-    leaving = side is Side.FROM_DEVICE
-    network = ip_network(one.peer.network) if one.peer.network else None
-    # The port that was called is at the far end of what the device opened, and at the device's of what others did.
-    at_destination = leaving is one.opened_by_device
-    return Entry(
-        name,
-        version=one.version,
-        protocol=one.protocol,
-        source=None if leaving else network,
-        destination=network if leaving else None,
-        source_name="" if leaving else one.peer.name,
-        destination_name=one.peer.name if leaving else "",
-        source_ports=None if at_destination else one.ports,
-        destination_ports=one.ports if at_destination else None,
-        initiated=(Side.FROM_DEVICE if one.opened_by_device else Side.TO_DEVICE) if one.protocol == TCP else None,
-        peers=(one.peer.peers,) if one.peer.peers is not None else (),
-    )
+    peer = one.peer.peers or one.peer.name or ip_network(one.peer.network)
+    return entry(name, one.version, one.protocol, one.ports, one.opened_by_device, side, peer)

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from bastide.network.profile.mud.words import ICMP, ICMPV6, TCP, UDP, MUDFile, Side
+from bastide.network.profile.amend import PROTOCOLS
+from bastide.network.profile.mud.words import ICMP, ICMPV6, MUDFile, Side
 from bastide.network.segmentation.explain import Flow, explain
 from bastide.network.segmentation.proof.interpret import Packet, rule_on
 from bastide.network.segmentation.site import Address, Site
 from bastide.network.traffic.conversations import Talk
 
-_PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP, "icmpv6": ICMPV6}
 _ECHO = {ICMP: 8, ICMPV6: 128}
 _CALLER, NTP_PORT = 49_152, 123
 
@@ -35,7 +35,7 @@ class Judged:
 
 def judge(talk: Talk, profile: MUDFile, site: Site, device: tuple[Address, ...]) -> Judged:
     """Whether a device with this profile would keep a conversation. ``device`` are its addresses."""
-    protocol = _PROTOCOLS.get(talk.transport)
+    protocol = PROTOCOLS.get(talk.transport)
     if protocol is None:
         return Judged(talk, False, f"{talk.transport} is nothing that a profile speaks of")
     peer = ip_address(talk.peer)

@@ -17,6 +17,7 @@ from bastide.governance.access.scope import Scope as Scope
 from bastide.ports.platform.catalogue import CatalogueReads
 from bastide.ports.platform.conversations import ConversationReads
 from bastide.ports.platform.inventory import InventoryReads
+from bastide.ports.platform.network import NetworkReads
 from bastide.ports.platform.views import ViewReads
 
 
@@ -121,3 +122,5 @@ class Stores(Protocol):
     def conversations(self) -> ConversationReads: ...
     @property
     def views(self) -> ViewReads: ...
+    @property
+    def network(self) -> NetworkReads: ...

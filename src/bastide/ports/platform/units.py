@@ -25,6 +25,7 @@ from bastide.core.plan import Outcome, Plan
 from bastide.ports.platform.catalogue import CatalogueWrites
 from bastide.ports.platform.conversations import ConversationWrites
 from bastide.ports.platform.inventory import InventoryWrites
+from bastide.ports.platform.network import NetworkWrites
 from bastide.ports.platform.views import ViewWrites
 
 
@@ -109,6 +110,8 @@ class UnitOfWork(Protocol):
     def conversations(self) -> ConversationWrites: ...
     @property
     def views(self) -> ViewWrites: ...
+    @property
+    def network(self) -> NetworkWrites: ...
     @property
     def ledger(self) -> LedgerWrites: ...
 

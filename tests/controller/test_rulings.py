@@ -1,0 +1,84 @@
+"""What people rule about single flows, and what they write down of a site and a profile's reach, over the API."""
+
+import json
+from typing import Any
+
+from bastide.governance.access.roles import Role
+from tests.controller.house import LAMP, LYON, PUMP, House
+
+FLOW = {"peer": "192.0.2.7", "peer_name": "time.example", "transport": "udp", "port": 123, "opened_by_device": True}
+
+
+def _asked(answer: str, **more: Any) -> dict[str, Any]:
+    return {"flow": FLOW, "answer": answer, "reason": "its clock is set there"} | more
+
+
+async def test_a_flow_is_let_through_until_an_end_and_can_be_taken_back(house: House) -> None:
+    async with await house.as_a(Role.OPERATOR) as client:
+        made = await client.post(f"/devices/{LAMP}/rulings", json=_asked("allow", hours=2))
+        assert made.status_code == 201, made.text
+        assert made.json()["until"]
+        again = (await client.post(f"/devices/{LAMP}/rulings", json=_asked("deny"))).json()
+        held = (await client.get(f"/devices/{LAMP}/rulings")).json()["items"]
+        assert [one["id"] for one in held] == [again["id"]]  # the later word on a flow takes the place of the earlier
+        left = await client.delete(f"/devices/{LAMP}/rulings/{again['id']}")
+        assert left.json()["items"] == []
+        gone = await client.delete(f"/devices/{LAMP}/rulings/{again['id']}")
+        assert gone.status_code == 404
+    kinds = house.kinds()
+    assert [one for one in kinds if one.startswith("network:")] == [
+        "network:flow:allowed",
+        "network:flow:kept-denied",
+        "network:ruling:ended",
+    ]
+    assert "its clock is set there" not in str(house.records[kinds.index("network:flow:allowed")].body["flow"])
+
+
+async def test_nobody_rules_about_a_device_outside_their_scope(house: House) -> None:
+    async with await house.as_a(Role.OPERATOR, LYON) as client:
+        refused = await client.post(f"/devices/{PUMP}/rulings", json=_asked("allow"))
+    assert refused.status_code == 404
+
+
+async def test_an_allowance_is_for_one_flow_and_not_for_longer_than_a_week(house: House) -> None:
+    async with await house.as_a(Role.OPERATOR) as client:
+        for wrong in (
+            _asked("allow", hours=169),
+            _asked("allow", flow=FLOW | {"transport": "icmp", "port": 0}),
+            _asked("allow", flow=FLOW | {"port": 0}),
+            _asked("allow", flow=FLOW | {"peer": "time.example"}),
+            _asked("allow", reason=" "),
+        ):
+            refused = await client.post(f"/devices/{LAMP}/rulings", json=wrong)
+            assert refused.status_code == 422, refused.text
+
+
+async def test_a_flow_added_to_the_profile_is_an_entry_of_its_mud_file(house: House) -> None:
+    async with await house.as_a(Role.ADMIN) as client:
+        profile = (await client.get(f"/devices/{LAMP}")).json()["profile"]
+        assert (await client.get(f"/profiles/{profile}/reach")).status_code == 404
+        entry = {"flow": FLOW, "reason": "its clock is set there"}
+        first = (await client.post(f"/devices/{LAMP}/reach", json=entry)).json()
+        second = (await client.post(f"/devices/{LAMP}/reach", json=entry)).json()
+        kept = (await client.get(f"/profiles/{profile}/reach")).json()
+        stored = await client.put(f"/profiles/{profile}/reach", json={"document": kept["document"]})
+        assert stored.status_code == 200, stored.text
+        refused = await client.put(f"/profiles/{profile}/reach", json={"document": "{}"})
+        assert refused.status_code == 422
+    assert (first["added"], second["added"]) == (True, False)
+    lists = json.loads(kept["document"])["ietf-access-control-list:acls"]["acl"]
+    assert "time.example" in str(lists)
+
+
+async def test_a_site_is_written_down_as_one_document_that_can_be_read(house: House) -> None:
+    frame = json.dumps({"remediation": ["192.0.2.10/32"]})
+    async with await house.as_a(Role.ADMIN) as client:
+        kept = await client.put("/sites/lyon", json={"document": frame})
+        assert kept.status_code == 200, kept.text
+        listed = (await client.get("/sites")).json()["items"]
+        refused = await client.put("/sites/lyon", json={"document": '{"remediation": ["here"]}'})
+    assert [one["site"] for one in listed] == ["lyon"]
+    assert "192.0.2.10/32" in listed[0]["document"]
+    assert refused.status_code == 422
+    async with await house.as_a(Role.OPERATOR) as client:
+        assert (await client.put("/sites/lyon", json={"document": frame})).status_code == 403
