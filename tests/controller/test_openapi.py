@@ -59,6 +59,7 @@ NEEDS_MORE_THAN_A_SCHEMA = {
     "PUT /api/v1/sites/{site}",
     "GET /api/v1/profiles/{profile}/reach",
     "PUT /api/v1/profiles/{profile}/reach",
+    "POST /api/v1/profiles/{profile}/simulation",
     "POST /api/v1/devices/{device}/reach",
     "POST /api/v1/devices/{device}/rulings",
     "DELETE /api/v1/devices/{device}/rulings/{ruling}",

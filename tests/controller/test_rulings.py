@@ -1,11 +1,16 @@
 """What people rule about single flows, and what they write down of a site and a profile's reach, over the API."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
+from bastide.core.conversation import Conversation
+from bastide.core.ids import SiteName
 from bastide.governance.access.roles import Role
+from bastide.governance.access.scope import Scope
 from tests.controller.house import LAMP, LYON, PUMP, House
 
+PARIS_ONLY = Scope(sites=(SiteName("paris"),))
 FLOW = {"peer": "192.0.2.7", "peer_name": "time.example", "transport": "udp", "port": 123, "opened_by_device": True}
 
 
@@ -68,6 +73,47 @@ async def test_a_flow_added_to_the_profile_is_an_entry_of_its_mud_file(house: Ho
     assert (first["added"], second["added"]) == (True, False)
     lists = json.loads(kept["document"])["ietf-access-control-list:acls"]["acl"]
     assert "time.example" in str(lists)
+
+
+async def test_what_a_profile_would_cut_of_the_last_days_is_told_before_it_is_cut(house: House) -> None:
+    now = house.clock.now()
+    heard = [_said("192.0.2.7", 123, "time.example", now), _said("198.51.100.9", 443, "", now, answered=False)]
+    async with house.deps.governing.unit_of_work("system:test") as work:
+        work.conversations.add("test", "w1", now - timedelta(hours=1), heard)
+    async with await house.as_a(Role.ADMIN) as client:
+        profile = (await client.get(f"/devices/{LAMP}")).json()["profile"]
+        nothing = await client.post(f"/profiles/{profile}/simulation", json={})
+        assert nothing.status_code == 404
+        await client.post(f"/devices/{LAMP}/reach", json={"flow": FLOW, "reason": "its clock is set there"})
+        told = (await client.post(f"/profiles/{profile}/simulation", json={"days": 2})).json()
+        assert (told["heard"], told["flows_kept"], told["flows_cut"]) == (1, 3, 3)
+        assert (told["flows_cut_that_were_answered"], told["share_cut"]) == (0, 0.0)
+        assert [(one["device"], one["peer"], one["answered"]) for one in told["cut"]] == [(LAMP, "198.51.100.9", False)]
+        kept = (await client.get(f"/profiles/{profile}/reach")).json()["document"].replace("time.example", "b.example")
+        other = (await client.post(f"/profiles/{profile}/simulation", json={"document": kept})).json()
+        assert other["share_cut"] == 1.0  # the only conversation that was answered would be cut
+    async with await house.as_a(Role.OPERATOR, PARIS_ONLY) as client:
+        out_of_scope = (await client.post(f"/profiles/{profile}/simulation", json={"document": kept})).json()
+        assert (out_of_scope["devices"], out_of_scope["cut"]) == (0, [])
+
+
+def _said(peer: str, port: int, name: str, now: datetime, *, answered: bool = True) -> Conversation:
+    return Conversation(
+        device=LAMP,
+        peer=peer,
+        peer_name=name,
+        transport="udp",
+        port=port,
+        protocol="ntp",
+        opened_by_device=True,
+        flows=3,
+        packets_sent=3,
+        packets_received=3 if answered else 0,
+        bytes_sent=200,
+        bytes_received=200 if answered else 0,
+        first_seen=now - timedelta(hours=3),
+        last_seen=now - timedelta(hours=2),
+    )
 
 
 async def test_a_site_is_written_down_as_one_document_that_can_be_read(house: House) -> None:

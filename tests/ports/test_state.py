@@ -176,6 +176,7 @@ async def test_devices_are_listed_by_id_and_paged(state: State) -> None:
         (DeviceFilter(holding=("lyon", "oslo")), []),
         (DeviceFilter(standings=(Standing.QUARANTINED, Standing.RETIRED)), [B]),
         (DeviceFilter(classes=(DeviceClass("camera"),)), [B]),
+        (DeviceFilter(profiles=(ProfileName("camera"),)), [B]),
         (DeviceFilter(sites=(SiteName("lyon"),)), [A]),
         (DeviceFilter(scope=Scope(sites=(SiteName("oslo"),))), [B]),
         (DeviceFilter(scope=Scope(sites=(SiteName("oslo"),), classes=(DeviceClass("thermostat"),))), []),
@@ -190,6 +191,7 @@ async def test_a_filter_finds_what_it_says(state: State, wanted: DeviceFilter, f
                 name="100% door",
                 standing=Standing.QUARANTINED,
                 device_class=DeviceClass("camera"),
+                profile=ProfileName("camera"),
                 site=SiteName("oslo"),
             )
         )

@@ -8,6 +8,7 @@ import typer
 from bastide.cli import JUDGED_BAD
 from bastide.cli.client import connect, segment
 from bastide.cli.mud import compile_profile, described, judged_signature, learn_profile, read_mud
+from bastide.cli.mud_words import diff, show_file, sign_file
 from bastide.cli.output import DATA, JSON, document, printable, table
 from bastide.core.error import Unreadable
 from bastide.network.profile.document import MAX_DOCUMENT_BYTES, parse_profile
@@ -16,6 +17,8 @@ from bastide.network.profile.mud.words import Side
 app = typer.Typer(rich_markup_mode=None)
 app.command("compile")(compile_profile)
 app.command("learn")(learn_profile)
+app.command("diff")(diff)
+app.command("sign")(sign_file)
 
 
 @app.command("list")
@@ -31,8 +34,15 @@ def list_profiles(json: JSON = False, data: DATA = "") -> None:
 
 
 @app.command()
-def show(name: str, json: JSON = False, data: DATA = "") -> None:
-    """Show what a profile's devices may say and hear."""
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A profile's name, or a MUD file (RFC 8520).")],
+    json: JSON = False,
+    data: DATA = "",
+) -> None:
+    """Show what a profile's devices may say and hear; of a MUD file, whom they may speak to, in words."""
+    if "/" in name or Path(name).is_file():
+        show_file(Path(name), json)
+        return
     with connect(data) as api:
         found = api.get(f"/profiles/{segment(name)}")
     if json:

@@ -66,6 +66,7 @@ def _wanted(device: Device, wanted: DeviceFilter) -> bool:
         and (not text or any(text in each.casefold() for each in named))
         and (not wanted.standings or device.standing in wanted.standings)
         and (not wanted.classes or device.device_class in wanted.classes)
+        and (not wanted.profiles or device.profile in wanted.profiles)
         and (not wanted.sites or device.site in wanted.sites)
         and wanted.scope.covers(device)
     )

@@ -106,6 +106,8 @@ class DeviceReads:
             query = query.where(devices.c.standing.in_([standing.value for standing in wanted.standings]))
         if wanted.classes:
             query = query.where(devices.c.device_class.in_(wanted.classes))
+        if wanted.profiles:
+            query = query.where(devices.c.profile.in_(wanted.profiles))
         if wanted.sites:
             query = query.where(devices.c.site.in_(wanted.sites))
         query = query.order_by(devices.c.id).limit(wanted.limit)

@@ -11,16 +11,22 @@ from bastide.controller.api.access import Asking, Using
 from bastide.controller.api.devices import within_scope
 from bastide.controller.api.models import Answer, Asked, DeviceIn, NoControls, Page, Sentence
 from bastide.controller.api.routes import Routes, documented
+from bastide.core.device import Device
 from bastide.core.error import NotFound
 from bastide.core.ids import ProfileName, SiteName
 from bastide.core.ruling import Ruling
 from bastide.flows.describe_network import add_to_profile, allow, end_ruling, keep_denied, put_reach, put_site
+from bastide.flows.simulate_reach import devices_of, file_of, simulate_reach
 from bastide.governance.access.roles import Permission
 from bastide.network.profile.amend import Flow
+from bastide.network.profile.mud.read import read
+from bastide.network.segmentation.simulate import Judged, by_entry
+from bastide.ports.platform.stores import DeviceFilter
 
 routes = Routes("", "network")
 
 MAX_DOCUMENT = 1024 * 1024
+MOST_CUT = 1000
 
 SiteIn = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="The site's name.")]
 ProfileIn = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="The profile's name.")]
@@ -93,6 +99,47 @@ class RulingOut(Answer):
     at: datetime
 
 
+class SimulationAsked(Asked):
+    """``document`` is the MUD file to try; without it the profile's own. ``days`` is how far back is looked."""
+
+    document: Annotated[str, StringConstraints(max_length=MAX_DOCUMENT)] = ""
+    days: Annotated[int, Field(ge=1, le=90, strict=True)] = 7
+
+
+class CutOut(Answer):
+    """One conversation that would be cut. ``because`` says what is missing, ``nearest`` an entry that nearly fits."""
+
+    device: str
+    device_name: str
+    peer: str
+    peer_name: str
+    transport: str
+    port: int
+    protocol: str
+    opened_by_device: bool
+    flows: int
+    answered: bool
+    because: str
+    nearest: str
+
+
+class SimulationOut(Answer):
+    """Counts are flows. ``heard`` devices of ``devices`` were heard at all; ``cut`` are the busiest conversations that would be
+    cut, ``cut_left_out`` how many more there are. ``share_cut`` is of the flows that were answered."""
+
+    since: datetime
+    until: datetime
+    devices: int
+    heard: int
+    flows_kept: int
+    flows_cut: int
+    flows_cut_that_were_answered: int
+    share_cut: float
+    by_entry: dict[str, int]
+    cut: list[CutOut]
+    cut_left_out: int
+
+
 class AddedOut(Answer):
     """``added`` is false where the profile permitted it already."""
 
@@ -147,6 +194,36 @@ async def store_reach(profile: ProfileIn, asked: Described, asking: Asking, deps
     return await show_reach(profile, deps)
 
 
+@routes.post(
+    "/profiles/{profile}/simulation",
+    needs=Permission.POLICY_SIMULATE,
+    responses={404: documented(404)},
+    max_body_size=2 * MAX_DOCUMENT,
+)
+async def simulate_profile(profile: ProfileIn, asked: SimulationAsked, asking: Asking, deps: Using) -> SimulationOut:
+    """What a MUD file would cut of what the profile's devices were heard to say in the last days. Changes nothing."""
+    name, with_ = ProfileName(profile), deps.governing
+    file = read(asked.document.encode()).file if asked.document else await file_of(name, with_.stores.network)
+    if file is None:
+        raise NotFound(f"Nothing is written down of what the profile {profile} may reach; hand in a MUD file to try.")
+    devices = await devices_of(name, DeviceFilter(scope=asking.scope), with_.stores)
+    found = await simulate_reach(devices, file, timedelta(days=asked.days), deps.clock.now(), with_)
+    cut = sorted((_cut(heard.device, one) for heard in found.devices for one in heard.cut), key=lambda one: -one.flows)
+    return SimulationOut(
+        since=found.since,
+        until=found.until,
+        devices=found.asked,
+        heard=len(found.devices),
+        flows_kept=found.flows(kept=True),
+        flows_cut=found.flows(kept=False),
+        flows_cut_that_were_answered=found.flows(kept=False, answered=True),
+        share_cut=round(found.share_cut, 6),
+        by_entry=by_entry(one for heard in found.devices for one in heard.kept),
+        cut=cut[:MOST_CUT],
+        cut_left_out=max(0, len(cut) - MOST_CUT),
+    )
+
+
 @routes.get("/devices/{device}/rulings", needs=Permission.FLEET_READ, responses={404: documented(404)})
 async def list_rulings(device: DeviceIn, asking: Asking, deps: Using) -> Page[RulingOut]:
     """What people ruled about single flows of a device, as far as it holds."""
@@ -182,6 +259,24 @@ async def add_entry(device: DeviceIn, asked: EntryAsked, asking: Asking, deps: U
     found = await within_scope(device, asking, deps)
     added = await add_to_profile(found.id, asked.flow.flow, asked.reason, asking.actor, deps.governing)
     return AddedOut(profile=found.profile, added=added)
+
+
+def _cut(device: Device, one: Judged) -> CutOut:
+    talk = one.talk
+    return CutOut(
+        device=device.id,
+        device_name=device.name,
+        peer=talk.peer,
+        peer_name=talk.peer_name,
+        transport=talk.transport,
+        port=talk.port,
+        protocol=talk.protocol,
+        opened_by_device=talk.opened_by_device,
+        flows=talk.flows,
+        answered=one.answered,
+        because=one.because,
+        nearest=one.nearest,
+    )
 
 
 def _ruling(one: Ruling) -> RulingOut:

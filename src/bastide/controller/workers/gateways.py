@@ -25,6 +25,7 @@ from bastide.core.ids import DeviceId, EvidenceId, RequestId, is_device_id
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.ruling import Ruling
 from bastide.flows.take_evidence import take_evidence
+from bastide.network.segmentation.site import addresses_of
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.ports.platform.stores import DeviceFilter, Stores
@@ -259,18 +260,11 @@ def allowance_of(ruling: Ruling, form: MemberForm) -> bytes:
 
 def member_of(device: Device, plan: Plan) -> MemberForm | None:
     """The device as its gateway must hold it; None where no address of it is known."""
-    addresses: dict[str, None] = {}
+    addresses = [str(one) for one in addresses_of(device)]
     macs: dict[str, None] = {}
     port = cell = ""
     for attribute in sorted(device.attributes, key=lambda one: -one.confidence):
-        if attribute.name == "address":
-            try:
-                known = ip_address(attribute.value)
-            except ValueError:
-                continue
-            if not (known.is_multicast or known.is_unspecified or known.is_loopback or known.is_link_local):
-                addresses[str(known)] = None
-        elif attribute.name == "mac":
+        if attribute.name == "mac":
             macs[attribute.value.lower().replace("-", ":")] = None
         elif attribute.name == "port":
             port = attribute.value
@@ -281,6 +275,6 @@ def member_of(device: Device, plan: Plan) -> MemberForm | None:
     mac = next(iter(macs), "")
     profile = device.profile
     try:
-        return MemberForm(list(addresses)[:32], mac, plan.network.circle, plan.network.mode, profile, port, cell)
+        return MemberForm(addresses[:32], mac, plan.network.circle, plan.network.mode, profile, port, cell)
     except (ValueError, TypeError):
         return None

@@ -19,12 +19,12 @@ from bastide.core.error import BastideError, Refused
 from bastide.core.ids import DeviceId
 from bastide.core.plan import Circle
 from bastide.network.profile.mud.read import read
-from bastide.network.profile.mud.words import Kind, MUDFile, Peers
+from bastide.network.profile.mud.words import MUDFile
 from bastide.network.segmentation.compile import TABLE
 from bastide.network.segmentation.drift import Differences, Snapshot, differences, expected, snapshot
 from bastide.network.segmentation.fleet import Allowance, Conduit, Frame, Member, Transport
 from bastide.network.segmentation.holding import ARP_TABLE, Holding, closed, must_name_ports
-from bastide.network.segmentation.site import LOCAL_NETWORKS, Address, Site
+from bastide.network.segmentation.site import Address, site_of
 from bastide.wire.gateway import (
     AllowanceForm,
     FrameForm,
@@ -310,21 +310,13 @@ class Keeper:
 
     def _built(self) -> Frame:
         form = self._frame
-        peers = {
-            Peers(Kind.CONTROLLER, name): tuple(ip_address(one) for one in addresses)
-            for name, addresses in form.controllers.items()
-        }
-        if form.my_controllers:
-            peers[Peers(Kind.MY_CONTROLLER)] = tuple(ip_address(one) for one in form.my_controllers)
-        local = LOCAL_NETWORKS if form.local_networks is None else tuple(ip_network(one) for one in form.local_networks)
-        names = {name: tuple(ip_address(one) for one in addresses) for name, addresses in form.names.items()}
         conduits = tuple(
             Conduit(one.source, one.destination, Transport(one.transport), one.port) for one in form.conduits
         )
         return Frame(
             self.ports,
             {one.url: one for one in self._muds.values()},
-            Site(local, peers, names),
+            site_of(form),
             tuple(ip_network(one) for one in form.remediation),
             tuple(ip_network(one) for one in form.onboarding),
             conduits,

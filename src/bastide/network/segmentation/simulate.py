@@ -68,3 +68,11 @@ def simulate(
         (judge(talk, profile, known, device) for talk in talks), key=lambda one: (-one.talk.flows, one.talk)
     )
     return [one for one in judged if one.allowed], [one for one in judged if not one.allowed]
+
+
+def by_entry(kept: Iterable[Judged]) -> dict[str, int]:
+    """Flows that each entry keeps, the busiest first."""
+    found: dict[str, int] = {}
+    for one in kept:
+        found[one.because] = found.get(one.because, 0) + one.talk.flows
+    return dict(sorted(found.items(), key=lambda item: -item[1]))

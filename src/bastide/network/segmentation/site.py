@@ -5,10 +5,12 @@ RFC 8520, section 8: classes of peers are filled in by the network that the devi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from bastide.core.device import Device
 from bastide.core.error import Refused
 from bastide.network.profile.mud.words import Kind, MUDFile, Network, Peers
+from bastide.wire.gateway import FrameForm
 
 Address = IPv4Address | IPv6Address
 
@@ -58,3 +60,31 @@ class Site:
 
     def controller(self, name: str) -> tuple[Address, ...]:
         return self.peers.get(Peers(Kind.CONTROLLER, name), ())
+
+
+def site_of(form: FrameForm) -> Site:
+    """The site as it was written down."""
+    peers = {
+        Peers(Kind.CONTROLLER, name): tuple(ip_address(one) for one in addresses)
+        for name, addresses in form.controllers.items()
+    }
+    if form.my_controllers:
+        peers[Peers(Kind.MY_CONTROLLER)] = tuple(ip_address(one) for one in form.my_controllers)
+    local = LOCAL_NETWORKS if form.local_networks is None else tuple(ip_network(one) for one in form.local_networks)
+    names = {name: tuple(ip_address(one) for one in addresses) for name, addresses in form.names.items()}
+    return Site(local, peers, names)
+
+
+def addresses_of(device: Device) -> tuple[Address, ...]:
+    """Those that are known of a device and can be one device's alone, the surest first."""
+    found: dict[Address, None] = {}
+    for attribute in sorted(device.attributes, key=lambda one: -one.confidence):
+        if attribute.name != "address":
+            continue
+        try:
+            known = ip_address(attribute.value)
+        except ValueError:
+            continue
+        if not (known.is_multicast or known.is_unspecified or known.is_loopback or known.is_link_local):
+            found[known] = None
+    return tuple(found)

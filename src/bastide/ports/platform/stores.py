@@ -9,7 +9,7 @@ from bastide.core.decision import Decision, Policy, Waiver
 from bastide.core.device import Device
 from bastide.core.evidence import Evidence, Subject
 from bastide.core.finding import Finding
-from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, SiteName
+from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName, SiteName
 from bastide.core.plan import Outcome, Plan
 from bastide.core.standing import Standing
 from bastide.governance.access.scope import EVERYTHING as EVERYTHING
@@ -33,6 +33,7 @@ class DeviceFilter:
     holding: tuple[str, ...] = ()
     standings: tuple[Standing, ...] = ()
     classes: tuple[DeviceClass, ...] = ()
+    profiles: tuple[ProfileName, ...] = ()
     sites: tuple[SiteName, ...] = ()
     scope: Scope = field(default=EVERYTHING)
     after: str = ""

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import NameOID
 
-from bastide.network.profile.mud.signature import SignatureState, judge
+from bastide.core.error import Refused
+from bastide.network.profile.mud.signature import SignatureState, judge, sign
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 CONTENT = b'{"ietf-mud:mud": {}}'
@@ -118,3 +119,23 @@ def test_no_flipped_bit_leaves_a_signature_valid_for_another_content() -> None:
         flipped = bytearray(signature)
         flipped[place] ^= 1 << (place % 8)
         assert not judge(CONTENT + b"x", bytes(flipped), [maker.root], NOW).holds
+
+
+@pytest.mark.parametrize("make", [lambda: None, lambda: rsa.generate_private_key(65537, 2048)])
+def test_what_we_sign_is_judged_valid_and_covers_exactly_these_octets(make: Callable[[], Key | None]) -> None:
+    maker = Maker(key=make())
+    signature = sign(CONTENT, maker.key, [maker.signer, maker.middle])
+    assert state(maker, signature) is SignatureState.VALID
+    assert state(maker, signature, CONTENT + b"\n") is SignatureState.ALTERED
+
+
+def test_a_key_that_is_not_the_certificates_signs_nothing() -> None:
+    maker = Maker()
+    with pytest.raises(Refused, match="not that of the first certificate"):
+        sign(CONTENT, ec.generate_private_key(ec.SECP256R1()), [maker.signer, maker.middle])
+
+
+def test_a_certificate_that_may_not_sign_signs_nothing() -> None:
+    maker = Maker(lambda asked: asked.update(signs=False))
+    with pytest.raises(Refused, match="digitalSignature"):
+        sign(CONTENT, maker.key, [maker.signer, maker.middle])

@@ -18,8 +18,11 @@ from typing import Any
 from asn1crypto import cms
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import pkcs7
+
+from bastide.core.error import Refused
 
 MAX_SIGNATURE_BYTES = 64 * 1024
 _MAX_CERTIFICATES = 16
@@ -95,6 +98,30 @@ def judge(content: bytes, signature: bytes, anchors: Sequence[x509.Certificate],
     if at < starts:
         return Signature(SignatureState.NOT_YET_VALID, f"The signer's chain is valid only from {starts}.", signer, ends)
     return Signature(SignatureState.VALID, f"Signed by {signer}.", signer, ends)
+
+
+def sign(content: bytes, key: Any, chain: Sequence[x509.Certificate]) -> bytes:
+    """A detached signature over these octets (DER, SHA-256, binary), with the whole chain in it.
+
+    ``key`` is a private key of the signer's certificate, the first of ``chain``. ``Refused`` where key and certificate do not
+    go together, or :func:`judge` would not take such a signer.
+    """
+    if not chain:
+        raise Refused("The signer's certificate is missing.", code="mud:sign:certificate")
+    signer = chain[0]
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise Refused("MUD files are signed with an RSA or an elliptic curve key.", code="mud:sign:key")
+    if key.public_key() != signer.public_key():
+        raise Refused("The key is not that of the first certificate.", code="mud:sign:key")
+    builder = pkcs7.PKCS7SignatureBuilder().set_data(content).add_signer(signer, key, hashes.SHA256())
+    for one in chain[1:]:
+        builder = builder.add_certificate(one)
+    options = [pkcs7.PKCS7Options.DetachedSignature, pkcs7.PKCS7Options.Binary, pkcs7.PKCS7Options.NoCapabilities]
+    made = builder.sign(serialization.Encoding.DER, options)
+    found = judge(content, made, (chain[-1],), max(one.not_valid_before_utc for one in chain))
+    if not found.holds:
+        raise Refused(f"This signature would not be taken: {found.sentence}", code="mud:sign:unfit")
+    return made
 
 
 def _read(signature: bytes) -> tuple[Any, list[x509.Certificate]]:
