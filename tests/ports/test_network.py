@@ -4,9 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bastide.core.ids import DeviceId, ProfileName, SiteName
+from bastide.core.mode import Over, Setting
+from bastide.core.plan import NetworkMode
+from bastide.core.proposal import Origin, Proposal, ProposalState
 from bastide.core.ruling import Ruling
 from bastide.ports.platform.network import Reach, SiteNetwork
 from bastide.testing.clock import EPOCH
+from tests.ports import values
 from tests.ports.conftest import State
 
 HOME = SiteNetwork(SiteName("home"), b'{"remediation":["192.0.2.10/32"]}', EPOCH, "test")
@@ -50,3 +54,37 @@ async def test_a_ruling_holds_until_it_ends_by_itself_or_is_taken_back(state: St
     assert await state.stores.network.allowances(EPOCH) == [gone]
     assert await state.stores.network.allowances(EPOCH, OTHER) == []
     assert await state.stores.network.allowances(EPOCH + HOUR) == []
+
+
+async def test_a_mode_is_set_for_a_device_a_profile_or_a_zone_and_found_for_whom_it_concerns(state: State) -> None:
+    device = values.device()
+    own = Setting(Over.DEVICE, device.id, NetworkMode.OBSERVE, "it is new", "test", EPOCH)
+    kind = Setting(Over.PROFILE, "thermostat", NetworkMode.ENFORCE, "all is well", "test", EPOCH, 0.1, EPOCH + HOUR)
+    other = Setting(Over.ZONE, "floor-9", NetworkMode.OBSERVE, "built", "test", EPOCH)
+    async with state.units("test") as work:
+        for one in (own, kind, other):
+            work.network.put_mode(one)
+    assert await state.stores.network.modes() == [own, kind, other]
+    assert await state.stores.network.modes(device) == [own, kind]
+    async with state.units("test") as work:
+        work.network.put_mode(replace(kind, mode=NetworkMode.OBSERVE, probation_ends=None))
+        work.network.put_mode(replace(own, ended_at=EPOCH + HOUR))
+    assert [one.mode for one in await state.stores.network.modes(device)] == [NetworkMode.OBSERVE]
+
+
+async def test_a_proposal_is_kept_until_somebody_decides_and_after(state: State) -> None:
+    lesson = Proposal(
+        "n-1", ProfileName("lamp"), Origin.LEARNED, ProposalState.LEARNING, b"", (), "test", EPOCH, EPOCH + HOUR
+    )
+    newer = replace(lesson, id="n-2", origin=Origin.FETCHED, at=EPOCH + HOUR, ends_at=None, told=("signed by A",))
+    async with state.units("test") as work:
+        work.network.put_proposal(lesson)
+        work.network.put_proposal(newer)
+    opened = replace(lesson, state=ProposalState.OPEN, document=b"{}", told=("2 left out", "3 kept"))
+    async with state.units("test") as work:
+        work.network.put_proposal(opened)
+    assert await state.stores.network.proposals() == [newer, opened]
+    assert await state.stores.network.proposals(ProfileName("pump")) == []
+    assert await state.stores.network.proposals(limit=1) == [newer]
+    assert await state.stores.network.proposal("n-1") == opened
+    assert await state.stores.network.proposal("n-3") is None

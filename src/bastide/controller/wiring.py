@@ -46,6 +46,7 @@ from bastide.controller.steady import steady
 from bastide.controller.workers.governor import Governor
 from bastide.controller.workers.housekeeper import Housekeeper
 from bastide.controller.workers.issuances import Issuances
+from bastide.controller.workers.probation import Probation
 from bastide.controller.workers.silence import Silence
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
 from bastide.core.plan import CredentialState
@@ -149,6 +150,8 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     governor = Governor(governing)
     house.database.on_committed(governor.heard)
     house.database.on_committed(broker.heard)
+    probation = Probation(governing)
+    house.database.on_committed(probation.heard)
 
     door = _door(house, stack)
     await _first_run(house, door)
@@ -186,6 +189,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         renewals["nats"] = broker.certificate_renewed
     leaves.renewed = lambda purpose: renewals.get(purpose, lambda: None)()
     workers.start("governor", governor.run)
+    workers.start("probation", probation.run)
     workers.start("silence", Silence(governing).run)
     workers.start("leaves", leaves.run)
     keep = timedelta(days=config.evidence_days)

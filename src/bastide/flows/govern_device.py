@@ -13,6 +13,7 @@ from bastide.core.decision import Decision
 from bastide.core.device import Device
 from bastide.core.error import BastideError, Conflict
 from bastide.core.ids import DeviceId
+from bastide.core.mode import mode_for
 from bastide.core.plan import Outcome, Plan
 from bastide.core.risk import Risk
 from bastide.flows.plan_device import plan
@@ -72,11 +73,12 @@ async def _decide(device_id: DeviceId, with_: Governing) -> Governed:
     waivers = await stores.waivers.in_force(now)
     profile = await stores.catalogue.profile(device.profile)
     held = await stores.plans.current(device_id)
+    mode = mode_for(device, await stores.network.modes(device))
 
     posture = fold(device_id, await stores.evidence.about(device), at=now)
     risk = assess(device, posture, profile.impact)
     decision = decide(device, posture, policy, waivers, at=now)
-    wanted = plan(device, decision, profile, device.generation + 1, at=now)
+    wanted = plan(device, decision, profile, mode, device.generation + 1, at=now)
 
     anew = decision.changed or not wanted.same_effect(held)
     generation = wanted.generation if anew else device.generation

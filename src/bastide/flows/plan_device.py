@@ -1,10 +1,10 @@
-"""The plan of one device: what each enforcement point must hold, from standing and profile. Pure."""
+"""The plan of one device: what each enforcement point must hold, from standing, profile and mode. Pure."""
 
 from datetime import datetime
 
 from bastide.core.decision import Decision
 from bastide.core.device import Device
-from bastide.core.plan import Circle, CredentialState, NetworkGrant, Plan, UpdateEligibility
+from bastide.core.plan import Circle, CredentialState, NetworkGrant, NetworkMode, Plan, UpdateEligibility
 from bastide.core.profile import Profile
 from bastide.core.standing import Standing
 from bastide.network.broker.grant import grant
@@ -35,8 +35,13 @@ _CIRCLE = {
 }
 
 
-def plan(device: Device, decision: Decision, profile: Profile, generation: int, at: datetime) -> Plan:
-    """What the points must hold for this standing. The same arguments always make the same plan."""
+def plan(
+    device: Device, decision: Decision, profile: Profile, mode: NetworkMode, generation: int, at: datetime
+) -> Plan:
+    """What the points must hold for this standing. The same arguments always make the same plan.
+
+    ``mode`` is about the profile alone: whoever is not in its circle is held to where it is, whatever is observed."""
+    circle = _CIRCLE[decision.standing]
     return Plan(
         device=device.id,
         generation=generation,
@@ -44,6 +49,6 @@ def plan(device: Device, decision: Decision, profile: Profile, generation: int, 
         broker=grant(profile, device.id, decision.standing),
         credential=_CREDENTIAL[decision.standing],
         update=_UPDATE[decision.standing],
-        network=NetworkGrant(_CIRCLE[decision.standing]),
+        network=NetworkGrant(circle, mode if circle is Circle.PROFILE else NetworkMode.ENFORCE),
         made_at=at,
     )

@@ -36,6 +36,11 @@ class Heard:
     kept: tuple[Judged, ...]
     cut: tuple[Judged, ...]
 
+    @property
+    def share_cut(self) -> float:
+        """Of the flows that were answered, the share that would be cut: 0 to 1, 0 where nothing was answered."""
+        return _share_cut((self,))
+
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
@@ -57,9 +62,8 @@ class Simulated:
 
     @property
     def share_cut(self) -> float:
-        """Of the flows that were answered, the share that would be cut: 0 to 1, 0 where nothing was answered."""
-        cut, kept = self.flows(kept=False, answered=True), self.flows(kept=True, answered=True)
-        return cut / (cut + kept) if cut else 0.0
+        """As of one device, of all together."""
+        return _share_cut(self.devices)
 
 
 async def simulate_reach(
@@ -122,3 +126,9 @@ async def devices_of(profile: ProfileName, wanted: DeviceFilter, stores: Stores)
             break
         after = page[-1].id
     return tuple(found[:MOST_DEVICES])
+
+
+def _share_cut(heard: Sequence[Heard]) -> float:
+    cut = sum(one.talk.flows for each in heard for one in each.cut if one.answered)
+    kept = sum(one.talk.flows for each in heard for one in each.kept if one.answered)
+    return cut / (cut + kept) if cut else 0.0

@@ -11,8 +11,10 @@ from bastide.core.error import NotFound
 from bastide.core.evidence import Evidence, Subject, SubjectKind
 from bastide.core.finding import Finding
 from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName, SiteName
+from bastide.core.mode import Setting
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.profile import Profile
+from bastide.core.proposal import Proposal
 from bastide.core.ruling import Ruling
 from bastide.core.standing import Standing
 from bastide.ports.platform.catalogue import ClassEntry
@@ -296,3 +298,14 @@ class MemoryNetwork:
             if one.until is not None and one.until > now and device in (None, one.device)
         ]
         return sorted(lasting, key=lambda one: (-one.at.timestamp(), one.id))[:limit]
+
+    async def modes(self, device: Device | None = None) -> Sequence[Setting]:
+        kept = sorted(self.tables().modes.items())
+        return [one for _, one in kept if one.ended_at is None and (device is None or one.concerns(device))]
+
+    async def proposals(self, profile: ProfileName | None = None, limit: int = 200) -> Sequence[Proposal]:
+        kept = [one for one in self.tables().proposals.values() if profile in (None, one.profile)]
+        return sorted(kept, key=lambda one: (-one.at.timestamp(), one.id))[:limit]
+
+    async def proposal(self, id: str) -> Proposal | None:
+        return self.tables().proposals.get(id)

@@ -11,8 +11,10 @@ from bastide.core.device import Device
 from bastide.core.evidence import Evidence, Subject
 from bastide.core.finding import Finding
 from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, ProfileName, SiteName, WaiverId
+from bastide.core.mode import Over, Setting
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.profile import Profile
+from bastide.core.proposal import Proposal
 from bastide.core.ruling import Ruling
 from bastide.ports.platform.catalogue import ClassEntry
 from bastide.ports.platform.network import Reach, SiteNetwork
@@ -40,6 +42,8 @@ class Tables:
     sites: dict[SiteName, SiteNetwork] = field(default_factory=dict)
     reaches: dict[ProfileName, Reach] = field(default_factory=dict)
     rulings: dict[str, Ruling] = field(default_factory=dict)
+    modes: dict[tuple[Over, str], Setting] = field(default_factory=dict)
+    proposals: dict[str, Proposal] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
     def copy(self) -> Self:

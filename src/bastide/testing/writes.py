@@ -13,8 +13,10 @@ from bastide.core.error import Conflict
 from bastide.core.evidence import Evidence
 from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, RecordId
+from bastide.core.mode import Setting
 from bastide.core.plan import Outcome, Plan
 from bastide.core.profile import Profile
+from bastide.core.proposal import Proposal
 from bastide.core.ruling import Ruling
 from bastide.governance.audit.record import plain, presentable
 from bastide.ports.clock import Clock, Ids
@@ -182,6 +184,12 @@ class NetworkChanges:
 
     def put_ruling(self, ruling: Ruling) -> None:
         self.changes.append(lambda tables: tables.rulings.update({ruling.id: ruling}))
+
+    def put_mode(self, setting: Setting) -> None:
+        self.changes.append(lambda tables: tables.modes.update({(setting.over, setting.name): setting}))
+
+    def put_proposal(self, proposal: Proposal) -> None:
+        self.changes.append(lambda tables: tables.proposals.update({proposal.id: proposal}))
 
 
 @dataclass(frozen=True, slots=True)

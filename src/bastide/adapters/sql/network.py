@@ -1,16 +1,21 @@
-"""Sites' networks, the network part of profiles, and rulings about single flows."""
+"""Sites' networks, the network part of profiles with its proposals and modes, and rulings about single flows."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, or_, select
+from sqlalchemy import Connection, Row, Table, and_, or_, select
 
 from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.evidence import upsert
-from bastide.adapters.sql.schema.network import reaches, rulings, site_networks
+from bastide.adapters.sql.schema.network import modes, proposals, reaches, rulings, site_networks
+from bastide.core.device import Device
 from bastide.core.ids import DeviceId, ProfileName, SiteName
+from bastide.core.mode import Over, Setting, subject_of
+from bastide.core.plan import NetworkMode
+from bastide.core.proposal import Origin, Proposal, ProposalState
 from bastide.core.ruling import Ruling
 from bastide.ports.platform.network import Reach, SiteNetwork
 
@@ -30,11 +35,17 @@ class NetworkWrites:
     def put_ruling(self, ruling: Ruling) -> None:
         self._put(rulings, asdict(ruling), "id")
 
-    def _put(self, table: Table, row: dict[str, Any], key: str) -> None:
+    def put_mode(self, setting: Setting) -> None:
+        self._put(modes, asdict(setting), "over", "name")
+
+    def put_proposal(self, proposal: Proposal) -> None:
+        self._put(proposals, asdict(proposal) | {"told": json.dumps(proposal.told)}, "id")
+
+    def _put(self, table: Table, row: dict[str, Any], *keys: str) -> None:
         def apply(connection: Connection) -> None:
             statement = upsert(connection, table)
-            newer = {name: statement.excluded[name] for name in row if name != key}
-            connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=newer), row)
+            newer = {name: statement.excluded[name] for name in row if name not in keys}
+            connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=newer), row)
 
         self._unit.change(apply)
 
@@ -74,5 +85,34 @@ class NetworkReads:
             query = query.where(rulings.c.device == device)
         return [Ruling(**row._mapping) for row in await self._rows(query)]
 
+    async def modes(self, device: Device | None = None) -> Sequence[Setting]:
+        query = select(modes).where(modes.c.ended_at.is_(None)).order_by(modes.c.over, modes.c.name)
+        if device is not None:
+            query = query.where(
+                or_(*(and_(modes.c.over == over.value, modes.c.name == subject_of(over, device)) for over in Over))
+            )
+        return [_setting(row) for row in await self._rows(query)]
+
+    async def proposals(self, profile: ProfileName | None = None, limit: int = 200) -> Sequence[Proposal]:
+        query = select(proposals).order_by(proposals.c.at.desc(), proposals.c.id).limit(limit)
+        if profile is not None:
+            query = query.where(proposals.c.profile == profile)
+        return [_proposal(row) for row in await self._rows(query)]
+
+    async def proposal(self, id: str) -> Proposal | None:
+        found = await self._rows(select(proposals).where(proposals.c.id == id))
+        return _proposal(found[0]) if found else None
+
     async def _rows(self, query: Any) -> Sequence[Row[Any]]:
         return await self._database.read(lambda connection: connection.execute(query).all())
+
+
+def _setting(row: Row[Any]) -> Setting:
+    values = dict(row._mapping)
+    return Setting(**values | {"over": Over(values["over"]), "mode": NetworkMode(values["mode"])})
+
+
+def _proposal(row: Row[Any]) -> Proposal:
+    values = dict(row._mapping)
+    values |= {"origin": Origin(values["origin"]), "state": ProposalState(values["state"])}
+    return Proposal(**values | {"told": tuple(json.loads(values["told"]))})

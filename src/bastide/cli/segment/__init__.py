@@ -7,14 +7,25 @@ import typer
 
 from bastide.cli.mud import read_mud
 from bastide.cli.output import JSON, document, printable
-from bastide.cli.segment import flows
+from bastide.cli.segment import flows, modes
 from bastide.cli.segment.simulate import simulate
 from bastide.cli.segment.wiring import prove_here
 from bastide.flows.prove_segmentation import Proof
 from bastide.network.segmentation.proof.probes import Probe
 
 app = typer.Typer(rich_markup_mode=None)
-for _act in (simulate, flows.allow, flows.permit, flows.deny, flows.rulings, flows.undo):
+for _act in (
+    simulate,
+    modes.observe,
+    modes.enforce,
+    modes.inherit,
+    modes.modes,
+    flows.allow,
+    flows.permit,
+    flows.deny,
+    flows.rulings,
+    flows.undo,
+):
     app.command()(_act)
 _PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 

@@ -40,7 +40,7 @@ class Governor:
             if record.actor == ACTOR or record.kind.startswith(OWN):
                 continue
             area, _, name = record.subject.partition(":")
-            if record.kind.startswith(FOR_ALL) or area in ("profile", "site"):
+            if record.kind.startswith(FOR_ALL) or area in ("profile", "site", "zone"):
                 self._all = True
             elif area == "device" and is_device_id(name):
                 self._waiting[DeviceId(name)] = None

@@ -1,11 +1,15 @@
-"""What the network of a site looks like, what each profile may reach there, and what people ruled about single flows."""
+"""What the network of a site looks like, what each profile may reach there, whether that is enforced, and what people ruled
+about single flows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from bastide.core.device import Device
 from bastide.core.ids import DeviceId, ProfileName, SiteName
+from bastide.core.mode import Setting
+from bastide.core.proposal import Proposal
 from bastide.core.ruling import Ruling
 
 
@@ -38,6 +42,14 @@ class NetworkWrites(Protocol):
         """Keeps a ruling; one of the same id is replaced."""
         ...
 
+    def put_mode(self, setting: Setting) -> None:
+        """Sets a mode; the one of the same device, profile or zone is replaced."""
+        ...
+
+    def put_proposal(self, proposal: Proposal) -> None:
+        """Keeps a proposal; one of the same id is replaced."""
+        ...
+
 
 class NetworkReads(Protocol):
     async def site(self, site: SiteName) -> SiteNetwork | None: ...
@@ -60,3 +72,13 @@ class NetworkReads(Protocol):
         """Those that let something through until later than now, the newest first; also those that were taken back, since a
         gateway may not know it yet."""
         ...
+
+    async def modes(self, device: Device | None = None) -> Sequence[Setting]:
+        """Those that are set, by what they are set for and name; with a device only those that concern it."""
+        ...
+
+    async def proposals(self, profile: ProfileName | None = None, limit: int = 200) -> Sequence[Proposal]:
+        """The newest first."""
+        ...
+
+    async def proposal(self, id: str) -> Proposal | None: ...

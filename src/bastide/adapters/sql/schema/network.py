@@ -1,6 +1,6 @@
-"""Sites' networks, the network part of profiles, and rulings about single flows."""
+"""Sites' networks, the network part of profiles with its proposals and modes, and rulings about single flows."""
 
-from sqlalchemy import Boolean, Column, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, String, Table, Text
 
 from bastide.adapters.sql.columns import Instant
 from bastide.adapters.sql.schema import metadata
@@ -35,4 +35,33 @@ rulings = Table(
     Column("by", String(200), nullable=False),
     Column("at", Instant, nullable=False),
     Column("ended_at", Instant),
+)
+modes = Table(
+    "modes",
+    metadata,
+    Column("over", String(8), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("mode", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("limit", Float, nullable=False),
+    Column("probation_ends", Instant),
+    Column("ended_at", Instant),
+)
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("profile", String(63), nullable=False, index=True),
+    Column("origin", String(12), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("told", Text, nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("ends_at", Instant),
+    Column("decided_by", String(200), nullable=False),
+    Column("decided_at", Instant),
+    Column("reason", Text, nullable=False),
 )

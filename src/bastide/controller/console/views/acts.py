@@ -8,6 +8,7 @@ from bastide.controller.console.views import words
 from bastide.core.device import Device
 from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.ids import EvidenceId
+from bastide.core.mode import mode_for
 from bastide.core.plan import Plan, Point
 from bastide.core.standing import Standing
 from bastide.flows.govern_device import Governing
@@ -101,7 +102,8 @@ async def preview(
     policy, waivers = await stores.policies.current(), await stores.waivers.in_force(now)
     decision = decide(device, posture, policy, waivers, at=now)
     profile = await stores.catalogue.profile(device.profile)
-    wanted = plan(device, decision, profile, device.generation + 1, at=now)
+    mode = mode_for(device, await stores.network.modes(device))
+    wanted = plan(device, decision, profile, mode, device.generation + 1, at=now)
     held = await stores.plans.current(device.id)
     said = _ACTS[key]
     before = _points(held) if held else dict.fromkeys(Point, "nothing yet")

@@ -12,8 +12,10 @@ from bastide.core.decision import Decision
 from bastide.core.device import Device
 from bastide.core.finding import Finding, Severity
 from bastide.core.ids import DeviceId
+from bastide.core.mode import Over, Setting
 from bastide.core.plan import Plan
 from bastide.core.standing import Standing
+from bastide.flows.enforce_reach import ACTOR as PROBATION
 from bastide.ports.platform.ledger import Ledger
 from bastide.ports.platform.stores import DeviceFilter, Stores
 
@@ -29,9 +31,10 @@ FEED = 10
 _CONSEQUENCE = {Standing.QUARANTINED: 3, Standing.PENDING: 2, Standing.UNKNOWN: 1, Standing.RESTRICTED: 1}
 # What a person would call a change: standings that moved, and what people did. Sessions, claims and evidence are no news,
 # nor is what a script or the first run set up.
+_BY_ITSELF = ("decision:standing:changed", "operator:", "network:mode:returned")
 _NEWS = (
-    "decision:standing:changed",
-    "operator:",
+    *_BY_ITSELF,
+    "network:",
     "policy:",
     "profile:",
     "access:person",
@@ -115,6 +118,11 @@ async def watch(stores: Stores, ledger: Ledger, reader: Reader, now: datetime) -
         if device is not None and device.id not in about:
             about.add(device.id)
             needs.append(await _need(stores, reader, device, findings))
+    for setting in await stores.network.modes():
+        device = await reader.device(setting.name) if _went_back(setting) else None
+        if device is not None and device.id not in about:
+            about.add(device.id)
+            needs.append(Need(device, setting.reason, setting.at, "See what it misses", ()))
     needs.sort(key=_order)
     enforced = await reader.visible(await ledger.recent(ENFORCED, "enforcement:plan"))
     newest = await reader.visible(await ledger.recent(20))
@@ -150,7 +158,7 @@ async def changes(ledger: Ledger, reader: Reader) -> tuple[Said, ...]:
     found: list[Record] = []
     for kind in _NEWS:
         batch = await reader.visible(await ledger.recent(CHANGES, kind))
-        found += [each for each in batch if kind in _NEWS[:2] or str(each.actor).startswith("person:")]
+        found += [each for each in batch if kind in _BY_ITSELF or str(each.actor).startswith("person:")]
     found.sort(key=lambda record: record.at, reverse=True)
     return together(await reader.lines(found[:CHANGES]))[:FEED]
 
@@ -191,6 +199,11 @@ def _on_break_glass(decisions: Sequence[Decision]) -> list[DeviceId]:
     for each in decisions:
         newest.setdefault(each.device, each)
     return [id for id, decision in newest.items() if decision.on_break_glass]
+
+
+def _went_back(setting: Setting) -> bool:
+    """A device that missed too much of its profile's and is not held to it until a person looks."""
+    return setting.over is Over.DEVICE and setting.by == PROBATION
 
 
 def _open(standing: Standing) -> int:
