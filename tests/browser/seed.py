@@ -7,6 +7,7 @@ the ones in memory; ledger records go through the real tree and are signed.
 """
 
 import asyncio
+import json
 import math
 import os
 import random
@@ -42,20 +43,29 @@ from bastide.core.device import Attribute, Device
 from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.finding import Finding, Severity
 from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, OwnerName, ProfileName, SiteName, ZoneName
+from bastide.core.mode import Over
 from bastide.core.plan import Point
 from bastide.core.standing import Stage, Standing
 from bastide.flows import operator_acts
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import Claiming
 from bastide.flows.describe_kinds import ensure_generic, put_profile
+from bastide.flows.describe_network import allow, put_reach, put_site
+from bastide.flows.enforce_reach import observe
 from bastide.flows.first_run import first_run
 from bastide.flows.govern_device import Governing, govern_device
+from bastide.flows.propose_reach import begin_lesson, end_lesson
 from bastide.flows.sequence_ledger import Sequencer
 from bastide.flows.sign_in import Door
+from bastide.flows.simulate_reach import devices_of, talk_of
 from bastide.flows.take_evidence import take_evidence
 from bastide.governance.access.passkey import RelyingParty
 from bastide.governance.access.password import Hardness
+from bastide.network.profile.amend import Flow
+from bastide.network.profile.learn import learn, profile
+from bastide.network.profile.mud.write import write
 from bastide.ports.clock import Ids
+from bastide.ports.platform.conversations import Wanted
 from bastide.ports.platform.samples import Sample
 from bastide.ports.platform.stores import DeviceFilter
 from bastide.testing import MemoryEnforcer, MemorySamples, MemorySigner, SequentialIds
@@ -310,6 +320,7 @@ async def _live_a_day(town: Past, devices: int) -> None:
     town.clock.put(datetime.now(UTC) - timedelta(minutes=1))
     await town.add("Visitor badge printer", "printer")
     await _speak(town, random.Random(11))
+    await _wall(town)
     async with town.governing.unit_of_work("system:ingest") as work:
         work.devices.seen(
             {
@@ -343,6 +354,59 @@ async def _speak(town: Past, chance: random.Random) -> None:
             said.append(Conversation(device.id, peer, name, transport, port, protocol, called, *counts, at, at))
     async with town.governing.unit_of_work("system:scan") as work:
         work.conversations.add("head-office/eth1", "day", now, said)
+
+
+async def _wall(town: Past) -> None:
+    """What people wrote down of the network: a site, whom kinds may reach, and what became of single flows."""
+    with_, ids, actor, hour = town.governing, town.ids, "system:demo", timedelta(hours=1)
+    town.clock.put(datetime.now(UTC) - 2 * hour)
+    frame = {
+        "controllers": {
+            "urn:ietf:params:mud:dns": ["192.168.1.1"],
+            "urn:ietf:params:mud:ntp": ["192.168.1.1"],
+        },
+        "remediation": ["192.168.1.5/32"],
+        "onboarding": ["192.168.1.6/32"],
+        "conduits": [{"source": "halls", "destination": "*", "transport": "tcp", "port": 8883}],
+    }
+    for site in ("head-office", "works"):
+        await put_site(site, json.dumps(frame).encode(), actor, with_)
+    now = town.clock.now()
+    for kind in ("door-camera", "gate-controller", "thermostat"):
+        name = ProfileName(kind)
+        devices = await devices_of(name, DeviceFilter(), with_.stores)
+        wanted = Wanted(now - 30 * hour, now, tuple(one.id for one in devices))
+        talks = [talk_of(one) for one in await with_.stores.conversations.list(wanted)]
+        learned = learn([one for one in talks if one.protocol != "telnet"])
+        file = profile(learned, url=f"https://learned.example/{kind}.json", at=now, systeminfo=kind)
+        await put_reach(name, write(file), actor, with_)
+    await observe(Over.PROFILE, "gate-controller", "A week to look before it is enforced", actor, with_)
+    await begin_lesson(ProfileName("vibration-sensor"), timedelta(days=5), actor, with_, ids)
+    lesson = await begin_lesson(ProfileName("energy-meter"), hour, actor, with_, ids, since=timedelta(days=1))
+    await end_lesson(lesson.id, actor, with_)
+    for camera, peer, port, tried in (
+        ("Car park camera", "198.51.100.9", 443, 12),
+        ("Car park camera", "198.51.100.77", 23, 4),
+        ("Roof camera", "203.0.113.80", 8443, 3),
+    ):
+        missing = f"from-device: TCP port {port} to {peer}"
+        nearest = "fr4-2 permits it but for the peer (upload.cam-cloud.example)" if port == 443 else ""
+        await town.observe(
+            camera,
+            "network.flow.denied",
+            Trust.MEASURED,
+            tried,
+            side="from-device",
+            peer=peer,
+            protocol=6,
+            port=port,
+            mode="enforce",
+            missing=missing,
+            nearest=nearest,
+        )
+    flow = Flow("203.0.113.80", "", "tcp", 8443, True)
+    why = "Its maker moves to a new host this week"
+    await allow(town.devices["Roof camera"], flow, timedelta(hours=72), why, actor, with_, ids)
 
 
 def _report(town: Town, samples: MemorySamples) -> None:

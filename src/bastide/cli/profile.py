@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bastide.cli import JUDGED_BAD
+from bastide.cli import JUDGED_BAD, proposals
 from bastide.cli.client import connect, segment
 from bastide.cli.mud import compile_profile, described, judged_signature, learn_profile, read_mud
 from bastide.cli.mud_words import diff, show_file, sign_file
@@ -19,6 +19,15 @@ app.command("compile")(compile_profile)
 app.command("learn")(learn_profile)
 app.command("diff")(diff)
 app.command("sign")(sign_file)
+for _act in (
+    proposals.lesson,
+    proposals.proposals,
+    proposals.propose,
+    proposals.end,
+    proposals.approve,
+    proposals.decline,
+):
+    app.command()(_act)
 
 
 @app.command("list")

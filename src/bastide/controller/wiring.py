@@ -46,6 +46,7 @@ from bastide.controller.steady import steady
 from bastide.controller.workers.governor import Governor
 from bastide.controller.workers.housekeeper import Housekeeper
 from bastide.controller.workers.issuances import Issuances
+from bastide.controller.workers.lessons import Lessons
 from bastide.controller.workers.probation import Probation
 from bastide.controller.workers.silence import Silence
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
@@ -190,6 +191,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     leaves.renewed = lambda purpose: renewals.get(purpose, lambda: None)()
     workers.start("governor", governor.run)
     workers.start("probation", probation.run)
+    workers.start("lessons", Lessons(governing).run)
     workers.start("silence", Silence(governing).run)
     workers.start("leaves", leaves.run)
     keep = timedelta(days=config.evidence_days)

@@ -25,7 +25,7 @@ _UPDATE = {
     Standing.UNKNOWN: UpdateEligibility.NONE,
     Standing.RETIRED: UpdateEligibility.NONE,
 }
-_CIRCLE = {
+CIRCLE = {
     Standing.TRUSTED: Circle.PROFILE,
     Standing.RESTRICTED: Circle.PROFILE,
     Standing.PENDING: Circle.ONBOARDING,
@@ -41,7 +41,7 @@ def plan(
     """What the points must hold for this standing. The same arguments always make the same plan.
 
     ``mode`` is about the profile alone: whoever is not in its circle is held to where it is, whatever is observed."""
-    circle = _CIRCLE[decision.standing]
+    circle = CIRCLE[decision.standing]
     return Plan(
         device=device.id,
         generation=generation,

@@ -85,7 +85,7 @@ def test_what_nobody_answered_is_left_out_and_told() -> None:
     assert why(talk(transport="udp", packets_received=0)) == ["nobody answered"]
     assert why(talk(packets_received=0), talk()) == []
     assert why(talk(opened_by_device=False)) == ["opened from outside this network"]
-    assert learn([talk()], at_least=2).left_out[0].because == "seen in 1 flows only"
+    assert learn([talk()], at_least=2).left_out[0].because == "seen in 1 flow only"
 
 
 def written(lesson: Lesson) -> bytes:

@@ -24,6 +24,7 @@ from bastide.controller.api import (
     people,
     policy,
     problems,
+    proposals,
     scans,
 )
 from bastide.controller.api.access import COOKIE
@@ -70,6 +71,7 @@ API: tuple[Routes, ...] = (
     conversations.routes,
     network.routes,
     modes.routes,
+    proposals.routes,
     inventory.routes,
     account.routes,
     people.routes,

@@ -8,7 +8,18 @@ from starlette.exceptions import HTTPException
 from bastide.controller.console.assets import Assets
 from bastide.controller.console.guard import error_page, page_routes
 from bastide.controller.console.page import Pages
-from bastide.controller.console.rooms import devices, enrol, ledger, network, public, settings, stream, watch
+from bastide.controller.console.rooms import (
+    devices,
+    enrol,
+    flows,
+    ledger,
+    network,
+    public,
+    reach,
+    settings,
+    stream,
+    watch,
+)
 from bastide.controller.console.views.enrolling import Enrolment
 from bastide.controller.console.views.keys import Certificates
 
@@ -18,7 +29,7 @@ def install(app: FastAPI, checkpoint_key: str, enrolment: Enrolment, certificate
     ``certificates`` reads the platform's own from where they are."""
     pages = Pages(Assets.load(), checkpoint_key)
     routes = page_routes(pages)
-    for room in (public, watch, network, ledger, stream):
+    for room in (public, watch, network, reach, flows, ledger, stream):
         room.add(routes, pages)
     devices.add(routes, pages, enrolment.claiming.reads)
     enrol.add(routes, pages, enrolment)

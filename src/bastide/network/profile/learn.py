@@ -112,7 +112,7 @@ def learn(heard: Iterable[Talk], *, at_least: int = 1) -> Lesson:
         for ports, talks in _ranges(protocol, by_port):
             flows, devices = sum(talk.flows for talk in talks), len({talk.mac for talk in talks})
             because = _doubt(peer, protocol, opened, talks) or (
-                f"seen in {flows} flows only" if flows < at_least else ""
+                f"seen in {flows} flow{'' if flows == 1 else 's'} only" if flows < at_least else ""
             )
             confidence = round(1 - 1 / (1 + flows * devices), 3)
             one = Learned(peer, version, protocol, ports, opened, flows, devices, confidence, because)

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 
-from bastide.network.profile.mud.words import ICMP, ICMPV6, TCP, UDP, Entry, MUDFile, Side
-from bastide.network.segmentation.site import Address
+from bastide.network.profile.mud.words import ICMP, ICMPV6, TCP, UDP, Entry, Kind, MUDFile, Peers, Side
+from bastide.network.segmentation.site import LOCAL_NETWORKS, Address
 
 _PROTOCOLS = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMPV6: "ICMPv6"}
 
@@ -75,6 +75,8 @@ def _but_for(entry: Entry, flow: Flow, peer: Address, names: set[str], side: Sid
     network, name = (
         (entry.destination, entry.destination_name) if side is Side.FROM_DEVICE else (entry.source, entry.source_name)
     )
+    if entry.initiated not in (None, side):
+        return ""  # it speaks of answers only
     wrong: list[str] = []
     if entry.version not in (None, peer.version):
         return ""
@@ -82,12 +84,20 @@ def _but_for(entry: Entry, flow: Flow, peer: Address, names: set[str], side: Sid
         name and name not in names
     ):
         wrong.append(f"the peer ({name or network})")
+    elif others := [one for one in entry.peers if not _is(one, peer)]:
+        wrong.append(f"the peer ({others[0].name or others[0].kind.value})")
     if entry.protocol not in (None, flow.protocol):
         wrong.append("the protocol")
     elif entry.destination_ports is not None and not entry.destination_ports.holds(flow.port):
         ports = entry.destination_ports
         wrong.append(f"the port ({ports.low})" if ports.low == ports.high else f"the port ({ports.low}-{ports.high})")
     return wrong[0] if len(wrong) == 1 else ""
+
+
+def _is(peers: Peers, peer: Address) -> bool:
+    """Whether a peer is of a class, as far as that can be said without knowing the site."""
+    local = any(peer in one for one in LOCAL_NETWORKS if one.version == peer.version)
+    return peers.kind is Kind.LOCAL_NETWORKS and local
 
 
 def entry_counters(listing: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:

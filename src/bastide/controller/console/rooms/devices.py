@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -10,21 +11,26 @@ from bastide.controller.api.access import Asking, Using
 from bastide.controller.api.routes import Routes
 from bastide.controller.console.page import HEADERS, Pages, reader
 from bastide.controller.console.views import acts
-from bastide.controller.console.views.device import RANGES, device_page, verdict
+from bastide.controller.console.views.device import RANGES, WEEK, device_page, verdict
 from bastide.controller.console.views.devices import COLUMNS, GROUPS, USUAL, Asked, devices, rows_of
 from bastide.controller.console.views.network import size
+from bastide.controller.console.views.questions import fields_of, service
 from bastide.core.error import NotFound, Refused
 from bastide.core.ids import DeviceClass, DeviceId, is_device_id
 from bastide.core.standing import Standing
 from bastide.flows import operator_acts
 from bastide.flows.keep_views import remove_view as remove_view_of
 from bastide.flows.keep_views import save_view as save_view_of
+from bastide.flows.show_reach import show_reach
 from bastide.governance.access.roles import Permission
 from bastide.operations.inventory.attributes import EVIDENCE
 from bastide.ports.platform.credentials import CredentialReads
 
 Texts = Annotated[list[str], Query(max_length=64)]
 MOST_ROWS = 200
+MOST_FLOWS = 40
+"""Of one device on its page; the rest is counted."""
+HEARD = 12
 
 
 def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
@@ -106,13 +112,20 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
         )
         if shown is None:
             raise _nowhere(device)
+        reach = await show_reach(shown.device, WEEK, deps.governing)
         may_act = asking.may(Permission.DEVICE_ACT)
         return await pages.show(
             request,
             "device.html",
             "devices",
             shown=shown,
-            told=[(one, shown.device) for one in shown.said],
+            reach=reach,
+            heard=[(one, shown.device) for one in reach.heard[:HEARD]],
+            unpermitted=reach.unpermitted[:MOST_FLOWS],
+            service=service,
+            asks=lambda flow: urlencode(fields_of(flow)),
+            may_permit=asking.may(Permission.PROFILE_CHANGE),
+            may_rule=may_act,
             size=size,
             because=[each.value for each in shown.device.attributes if each.name == EVIDENCE][:6],
             verdict=verdict(shown),

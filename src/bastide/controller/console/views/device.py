@@ -10,7 +10,6 @@ from bastide.controller.console.views.charts import Cell, Line, Stretch, heat_st
 from bastide.controller.console.views.reader import Reader
 from bastide.controller.console.views.words import Said
 from bastide.core.audit import Record
-from bastide.core.conversation import Conversation
 from bastide.core.decision import Decision, Held
 from bastide.core.device import Attribute, Device
 from bastide.core.evidence import Evidence, Subject, SubjectKind
@@ -18,7 +17,6 @@ from bastide.core.finding import Finding
 from bastide.core.ids import DeviceId, EvidenceId
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.operations.inventory.attributes import EVIDENCE, best, conflicts, weight
-from bastide.ports.platform.conversations import Wanted
 from bastide.ports.platform.ledger import Ledger
 from bastide.ports.platform.samples import Samples
 from bastide.ports.platform.stores import Stores
@@ -37,7 +35,6 @@ TIMELINE = 40
 DAY_RECORDS = 2000
 WEEK = timedelta(days=7)
 HISTORY = 500
-SAID = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,6 @@ class DevicePage:
     uncharted: int
     messages: int
     range: str
-    said: tuple[Conversation, ...]
     known: tuple[Known, ...]
     keys: tuple[str, ...]
 
@@ -157,7 +153,6 @@ async def device_page(
         messages=await samples.count(device, since),
         known=known_of(found.attributes, now),
         keys=tuple(await stores.inventory.keys_of(device)),
-        said=tuple(await stores.conversations.list(Wanted(now - WEEK, now, (device,), SAID))),
         range=span,
     )
 
