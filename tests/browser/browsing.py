@@ -49,10 +49,12 @@ class Window:
 
 
 @asynccontextmanager
-async def open_browser(certificate: Path | None = None, home: Path | None = None) -> AsyncIterator[Browser]:
+async def open_browser(
+    certificate: Path | None = None, home: Path | None = None, program: Path | None = None
+) -> AsyncIterator[Browser]:
     """Chromium with an empty profile, which trusts the key of that certificate besides the public roots and what is in
-    the stores of ``home``."""
-    chromium = require("chromium")
+    the stores of ``home``. ``program`` is what starts it in the place of Chromium, such as in a network namespace."""
+    chromium = program or require("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium,

@@ -36,9 +36,11 @@ async def heard(house: House, *peers: tuple[str, int], device: DeviceId = LAMP) 
         work.conversations.add("test", f"w-{device}", at, said)
 
 
-async def gateway_denied(house: House, peer: str, mode: str = "enforce", device: DeviceId = LAMP) -> None:
+async def gateway_denied(
+    house: House, peer: str, mode: str = "enforce", device: DeviceId = LAMP, by: str = "profile"
+) -> None:
     now = house.clock.now()
-    body: dict[str, Fact] = {"side": "from-device", "peer": peer, "protocol": 17, "port": 443, "mode": mode}
+    body: dict[str, Fact] = {"side": "from-device", "peer": peer, "protocol": 17, "port": 443, "mode": mode, "by": by}
     fact = Evidence(
         EvidenceId(house.deps.ids.mint("e")),
         "network.flow.denied",
@@ -114,6 +116,8 @@ async def test_a_device_that_misses_too_much_goes_back_to_observe_alone(house: H
         assert set(await on_probation(house.deps.governing)) == {LAMP, PUMP}
         await gateway_denied(house, CLOUD, mode="observe")
         assert await judge_probation(LAMP, house.deps.governing) is None  # only logged: nothing was cut
+        await gateway_denied(house, CLOUD, by="quarantine")
+        assert await judge_probation(LAMP, house.deps.governing) is None  # not by the profile
         await gateway_denied(house, CLOUD)
         await gateway_denied(house, CLOUD, device=PUMP)  # it never spoke to it before
         returned = await judge_probation(LAMP, house.deps.governing)

@@ -22,7 +22,7 @@ from bastide.wire.gateway import FrameForm
 from bastide.wire.nkeys import Kind, encode_seed
 from tests.gateway.lan import HOSTS, Lan
 from tests.gateway.plans import GATEWAY, PLAN_KEY, device_id, item, member, mud
-from tests.gateway.test_process import inside
+from tests.gateway.stand import inside
 
 UPSTREAM, CLOUD, OTHER = HOSTS[1], HOSTS[0], HOSTS[2]
 MANY = [f"198.18.0.{number}" for number in range(1, 31)]

@@ -3,82 +3,17 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bastide.adapters.namespaces.namespace import Namespace
 from bastide.testing.fleet.est import Claim, Endpoint, enrol
-from tests.gateway.lan import HOSTS, Lan
+from tests.gateway.lan import Lan
 from tests.gateway.plans import mud
-from tests.processes.bastide import Bastide, environment
-
-WEB, OTHER, REPAIR = HOSTS[0], HOSTS[1], HOSTS[3]
-PLATFORM = "203.0.113.2"
-
-
-def inside(where: Namespace) -> tuple[str, ...]:
-    return ("nsenter", "-t", str(os.getpid()), f"--net=/proc/{os.getpid()}/task/{where.tid}/ns/net")
-
-
-class Gateway:
-    """The gateway's processes in a namespace."""
-
-    def __init__(self, lan: Lan, data: Path) -> None:
-        self._lan, self.data = lan, data
-        self.process: subprocess.Popen[bytes] | None = None
-        self.settings = {
-            "BASTIDE_GATEWAY_DATA": str(data),
-            "BASTIDE_GATEWAY_PORTS": "lan0,lan1",
-            "BASTIDE_GATEWAY_CHECK_SECONDS": "0.2",
-        }
-
-    def command(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-        words = [*inside(self._lan.gateway), sys.executable, "-m", "bastide.gateway", *arguments]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BASTIDE_")}
-        return subprocess.run(
-            words, env=inherited | self.settings, input=text, capture_output=True, text=True, timeout=60, check=False
-        )
-
-    def start(self) -> None:
-        words = [*inside(self._lan.gateway), sys.executable, "-m", "bastide.gateway"]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BASTIDE_")}
-        log = open(self.data.parent / "gateway.log", "ab")  # noqa: SIM115
-        with log:
-            self.process = subprocess.Popen(words, env=inherited | self.settings, stdout=log, stderr=log)
-
-    def children(self) -> dict[str, int]:
-        assert self.process is not None
-        found: dict[str, int] = {}
-        for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            found[words[-2].decode()] = int(pid)
-        return found
-
-    def kill(self) -> None:
-        if self.process is not None:
-            for pid in self.children().values():
-                os.kill(pid, signal.SIGKILL)
-            self.process.kill()
-            self.process.wait()
-
-
-def api(house: Bastide, where: Namespace, *words: str) -> Any:
-    told = {
-        "BASTIDE_URL": f"https://{PLATFORM}:{house.ports['console_port']}",
-        "BASTIDE_TOKEN": (house.data / "operator.token").read_text().strip(),
-        "BASTIDE_TRUST": str(house.data / "trust" / "root.pem"),
-    }
-    command = [*inside(where), str(Path(sys.executable).with_name("bastide")), *words, "--json"]
-    settings = environment(house.data, house.ports, **told)
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+from tests.gateway.stand import OTHER, PLATFORM, REPAIR, WEB, Gateway, api, inside, join
+from tests.gateway.stand import until as wait_until
+from tests.processes.bastide import Bastide
 
 
 @pytest.fixture
@@ -100,14 +35,7 @@ def test_a_device_is_contained_by_its_gateway_whoever_dies(lan: Lan, tmp_path: P
 
 
 def _scenario(house: Bastide, gateway: Gateway, lan: Lan, tmp_path: Path) -> None:
-    claim = api(house, lan.internet, "claim", "create", "--class", "gateway", "--site", "home")
-    root = tmp_path / "root.pem"
-    root.write_bytes((house.data / "trust" / "root.pem").read_bytes())
-    server = f"https://{PLATFORM}:{house.ports['device_port']}"
-    joined = gateway.command("join", server, str(root), claim["username"], text=claim["password"] + "\n")
-    assert joined.returncode == 0, joined.stderr
-    gateway.settings["BASTIDE_GATEWAY_NATS"] = f"tls://{PLATFORM}:{house.ports['nats_port']}"
-
+    root = join(house, gateway, lan, tmp_path)
     (tmp_path / "home.json").write_text(json.dumps({"remediation": [f"{REPAIR}/32"]}))
     (tmp_path / "generic.json").write_bytes(mud("lamp", hosts=(WEB,)))
     api(house, lan.internet, "site", "put", "home", str(tmp_path / "home.json"))
@@ -117,11 +45,7 @@ def _scenario(house: Bastide, gateway: Gateway, lan: Lan, tmp_path: Path) -> Non
     gateway.start()
 
     def until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-        end = time.monotonic() + seconds
-        while not holds():
-            log = (tmp_path / "gateway.log").read_text()[-3000:]
-            assert time.monotonic() < end, f"{what}\n{log}"
-            time.sleep(0.05)
+        wait_until(holds, what, tmp_path / "gateway.log", seconds)
 
     endpoint = Endpoint(PLATFORM, house.ports["device_port"], root)
     lamp_claim = api(house, lan.internet, "claim", "create", "--class", "lamp", "--site", "home")

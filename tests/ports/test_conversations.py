@@ -73,3 +73,14 @@ async def test_how_much_was_said_is_told_by_the_hour(state: State) -> None:
     assert await state.stores.conversations.by_hour(replace(wanted, until=EPOCH + HOUR, limit=1)) == [
         Hour(EPOCH, 2, 10_200)
     ]
+
+
+async def test_what_was_said_by_a_device_that_is_another_is_said_by_that_one(state: State) -> None:
+    await heard(state, DNS, CLOUD)
+    await heard(state, replace(DNS, device=B), replace(DNS, device=B, peer="192.0.2.54"), window="2")
+    async with state.units("test") as work:
+        work.conversations.reassign(B, A)
+        work.conversations.reassign(B, A)  # nothing is left to move
+    assert await told(state, devices=(B,)) == []
+    mine = {one.peer: one.flows for one in await told(state, devices=(A,))}
+    assert mine == {"198.51.100.7": 1, "192.0.2.53": 2, "192.0.2.54": 1}

@@ -159,7 +159,10 @@ async def _probation_since(
 
 
 def _counts(fact: Evidence, since: datetime) -> bool:
-    return fact.kind == DENIED and fact.observed_at >= since and fact.body.get("mode") == NetworkMode.ENFORCE.value
+    """Denied by the profile itself, and dropped: not by quarantine, nor because the gateway did not know it yet."""
+    by_profile = fact.body.get("by", "profile") == "profile"
+    enforced = fact.body.get("mode") == NetworkMode.ENFORCE.value
+    return fact.kind == DENIED and fact.observed_at >= since and by_profile and enforced
 
 
 def _denied(fact: Evidence) -> Denied:

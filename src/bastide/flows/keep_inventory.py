@@ -61,6 +61,7 @@ async def merge(into: DeviceId, other: DeviceId, reason: str, actor: str, with_:
                 work.devices.put(replace(gone, stage=Stage.RETIRED, attributes=(mark, *gone.attributes)[:MOST]))
                 for key in keys:
                     work.inventory.bind(key, into, now)
+                work.conversations.reassign(other, into)
                 told = {"into": into, "other": other, "keys": list(keys), "reason": reason}
                 work.ledger.record("inventory:device:merged", f"device:{into}", told)
                 work.ledger.record("inventory:device:merged", f"device:{other}", told)

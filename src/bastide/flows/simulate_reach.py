@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from bastide.core.conversation import Conversation
 from bastide.core.device import Device
 from bastide.core.ids import ProfileName
+from bastide.core.standing import Stage
 from bastide.flows.describe_network import frame_of
 from bastide.flows.govern_device import Governing
 from bastide.network.profile.mud.read import read
@@ -115,13 +116,15 @@ async def file_of(profile: ProfileName, network: NetworkReads) -> MUDFile | None
 
 
 async def devices_of(profile: ProfileName, wanted: DeviceFilter, stores: Stores) -> tuple[Device, ...]:
-    """The devices of a profile among those wanted, ``MOST_DEVICES`` at most. ``NotFound`` where there is no such profile."""
+    """The devices of a profile among those wanted that are not retired, ``MOST_DEVICES`` at most.
+
+    ``NotFound`` where there is no such profile."""
     await stores.catalogue.profile(profile)  # NotFound where there is none
     found: list[Device] = []
     after = ""
     while len(found) < MOST_DEVICES:
         page = await stores.devices.list(replace(wanted, profiles=(profile,), after=after, limit=_AT_ONCE))
-        found += page
+        found += [one for one in page if one.stage is not Stage.RETIRED]
         if len(page) < _AT_ONCE:
             break
         after = page[-1].id

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from bastide.core.error import BastideError
 from bastide.flows.on_gateway.keep_rules import Keeper
 from bastide.network.profile.mud.words import Side
-from bastide.network.segmentation.explain import Usage, entry_counters, explain, flow_of
+from bastide.network.segmentation.explain import Usage, denied_by, entry_counters, explain, flow_of
 from bastide.wire.keeper import Answer, Request, Word, frame, length, read_request
 
 LOG = logging.getLogger("bastide.gateway.keeper")
@@ -43,6 +43,7 @@ class _Denial:
     protocol: int
     port: int
     mode: str
+    by: str
     missing: str
     nearest: str
 
@@ -168,7 +169,17 @@ class KeeperLoop:
         said = explain(flow, side, profile, self._keeper.names_for(peer))
         mode = "observe" if logged.prefix.startswith("watch") else "enforce"
         device = member.device if member else str(own)
-        denial = _Denial(device, side.value, str(peer), flow.protocol, flow.port, mode, said.missing, said.nearest)
+        denial = _Denial(
+            device,
+            side.value,
+            str(peer),
+            flow.protocol,
+            flow.port,
+            mode,
+            denied_by(logged.prefix),
+            said.missing,
+            said.nearest,
+        )
         if denial not in self._denied and len(self._denied) >= MAX_DENIALS:
             self._lost += 1
             return

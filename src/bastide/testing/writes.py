@@ -157,6 +157,13 @@ class ConversationChanges:
 
         self.changes.append(change)
 
+    def reassign(self, device: DeviceId, to: DeviceId) -> None:
+        def change(tables: Tables) -> None:
+            moved = [replace(one, device=to) if one.device == device else one for one in tables.conversations]
+            tables.conversations[:] = moved
+
+        self.changes.append(change)
+
 
 @dataclass(frozen=True, slots=True)
 class ViewChanges:

@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, delete, func, select
 
 from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.evidence import upsert
@@ -31,18 +31,33 @@ class ConversationWrites:
         def apply(connection: Connection) -> None:
             mark = upsert(connection, conversation_windows).values(source=source, window=window, taken_at=at)
             new = connection.execute(mark.on_conflict_do_nothing().returning(conversation_windows.c.window)).first()
-            if new is None or not rows:
-                return
-            table = conversations.c
-            statement = upsert(connection, conversations)
-            newer = statement.excluded
-            added: dict[str, Any] = {name: table[name] + newer[name] for name in _COUNTS}
-            added["peer_name"] = case((newer.peer_name != "", newer.peer_name), else_=table.peer_name)
-            added["first_seen"] = case((newer.first_seen < table.first_seen, newer.first_seen), else_=table.first_seen)
-            added["last_seen"] = case((newer.last_seen > table.last_seen, newer.last_seen), else_=table.last_seen)
-            connection.execute(statement.on_conflict_do_update(index_elements=list(_KEY), set_=added), rows)
+            if new is not None:
+                _add(connection, rows)
 
         self._unit.change(apply)
+
+    def reassign(self, device: DeviceId, to: DeviceId) -> None:
+        def apply(connection: Connection) -> None:
+            mine = conversations.c.device == device
+            rows = connection.execute(select(conversations).where(mine)).mappings().all()
+            connection.execute(delete(conversations).where(mine))
+            _add(connection, [dict(row) | {"device": to} for row in rows])
+
+        self._unit.change(apply)
+
+
+def _add(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Adds rows to what is there, one for each key."""
+    if not rows:
+        return
+    table = conversations.c
+    statement = upsert(connection, conversations)
+    newer = statement.excluded
+    added: dict[str, Any] = {name: table[name] + newer[name] for name in _COUNTS}
+    added["peer_name"] = case((newer.peer_name != "", newer.peer_name), else_=table.peer_name)
+    added["first_seen"] = case((newer.first_seen < table.first_seen, newer.first_seen), else_=table.first_seen)
+    added["last_seen"] = case((newer.last_seen > table.last_seen, newer.last_seen), else_=table.last_seen)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(_KEY), set_=added), rows)
 
 
 def _by_hour(seen: Sequence[Conversation]) -> list[dict[str, Any]]:

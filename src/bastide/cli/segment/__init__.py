@@ -23,6 +23,7 @@ for _act in (
     flows.allow,
     flows.permit,
     flows.deny,
+    flows.show,
     flows.rulings,
     flows.undo,
 ):

@@ -79,6 +79,43 @@ def permit(
         typer.echo(printable(f"The profile {made['profile']} permitted {name or peer} {service} already."))
 
 
+def show(
+    device: DEVICE,
+    days: Annotated[int, typer.Option("--days", min=1, max=90, help="How far back to look.")] = 7,
+    json: JSON = False,
+    data: DATA = "",
+) -> None:
+    """What a device may do on the network beside what it does, and what its profile does not permit."""
+    with connect(data) as api:
+        found = api.get(f"/devices/{api.device(device)}/reach", days=days)
+    if json:
+        document(found)
+        return
+    if not found["described"]:
+        typer.echo("Nobody wrote down whom its profile may reach, so a gateway lets it reach nobody.")
+    else:
+        typer.echo(f"Its profile is {'observed' if found['mode'] == 'observe' else 'enforced'}.")
+        table(
+            ("IT MAY", "FLOWS", "LAST"),
+            [(one["sentence"], one["flows"], ago(one["last"]) if one["last"] else "-") for one in found["permitted"]],
+            empty="It permits nothing but local DNS and time.",
+        )
+    if found["unpermitted"]:
+        typer.echo("\nNot permitted:")
+        rows = [
+            (
+                f"{'to' if one['opened_by_device'] else 'from'} {one['peer_name'] or one['peer']}",
+                f"{one['transport']}/{one['port']}" if one["port"] else one["transport"],
+                one["fate"],
+                one["heard"],
+                one["tried"],
+                one["nearest"],
+            )
+            for one in found["unpermitted"]
+        ]
+        table(("PEER", "SERVICE", "THEN", "FLOWS HEARD", "PACKETS DENIED", "NEAREST ENTRY"), rows, empty="")
+
+
 def rulings(device: DEVICE, json: JSON = False, data: DATA = "") -> None:
     """List what people ruled about single flows of a device."""
     with connect(data) as api:

@@ -25,6 +25,7 @@ from bastide.controller.api import (
     policy,
     problems,
     proposals,
+    reach,
     scans,
 )
 from bastide.controller.api.access import COOKIE
@@ -72,6 +73,7 @@ API: tuple[Routes, ...] = (
     network.routes,
     modes.routes,
     proposals.routes,
+    reach.routes,
     inventory.routes,
     account.routes,
     people.routes,

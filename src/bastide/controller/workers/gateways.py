@@ -8,7 +8,7 @@ say they saw becomes evidence, measured there.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -25,7 +25,8 @@ from bastide.core.ids import DeviceId, EvidenceId, RequestId, is_device_id
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.ruling import Ruling
 from bastide.flows.take_evidence import take_evidence
-from bastide.network.segmentation.site import addresses_of
+from bastide.network.segmentation.owners import Owners
+from bastide.network.segmentation.site import Address, addresses_of
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.ports.platform.stores import DeviceFilter, Stores
@@ -87,6 +88,7 @@ class GatewayEnforcer:
         self._last: dict[tuple[DeviceId, str], _Last] = {}
         self._plans: dict[DeviceId, Plan] = {}
         self._at_once = asyncio.Lock()
+        self._owners = Owners()
 
     async def apply(self, plan: Plan) -> Outcome:
         """See ports.network."""
@@ -115,13 +117,24 @@ class GatewayEnforcer:
             if not self.gateways or self.items is None:
                 continue
             try:
-                after, described = "", await self._described()
-                while page := await self._stores.devices.list(DeviceFilter(after=after, limit=PAGE)):
-                    after = page[-1].id
-                    for device in page:
-                        await self._again(device, described)
+                await self._look()
             except BastideError as error:
                 LOG.info("%s", error.sentence)
+
+    async def _look(self) -> None:
+        """One round. What one device is refused keeps no other from its due."""
+        after, described, owners = "", await self._described(), Owners()
+        while page := await self._stores.devices.list(DeviceFilter(after=after, limit=PAGE)):
+            after = page[-1].id
+            for device in page:
+                owners.note(device)
+                try:
+                    await self._again(device, described)
+                except Unavailable:
+                    raise
+                except BastideError as error:
+                    LOG.info("%s", error.sentence)
+        self._owners = owners
 
     async def said(self, gateway: DeviceId, data: bytes) -> None:
         """Takes what a gateway saw. What cannot be read is dropped: it would come again for ever."""
@@ -168,8 +181,13 @@ class GatewayEnforcer:
         return found
 
     async def _hand(self, device: Device, plan: Plan, gateways: Sequence[DeviceId], described: _Described) -> str:
-        form = member_of(device, plan)
+        elsewhere = self._owners.not_its(device)
+        form = member_of(device, plan, elsewhere)
         if form is None:
+            if elsewhere:  # it had an address that is another's by now
+                async with self._at_once:
+                    for gateway in gateways:
+                        await self._put(gateway, f"device/{device.id}", b"")
             return "nothing: no address of it is known"
         words = []
         async with self._at_once:
@@ -258,9 +276,9 @@ def allowance_of(ruling: Ruling, form: MemberForm) -> bytes:
     return encode_content(AllowanceForm(*ends, transport, ruling.port, ruling.until))
 
 
-def member_of(device: Device, plan: Plan) -> MemberForm | None:
-    """The device as its gateway must hold it; None where no address of it is known."""
-    addresses = [str(one) for one in addresses_of(device)]
+def member_of(device: Device, plan: Plan, elsewhere: Collection[Address] = ()) -> MemberForm | None:
+    """The device as its gateway must hold it; None where no address of it is known but what is ``elsewhere`` by now."""
+    addresses = [str(one) for one in addresses_of(device) if one not in elsewhere]
     macs: dict[str, None] = {}
     port = cell = ""
     for attribute in sorted(device.attributes, key=lambda one: -one.confidence):

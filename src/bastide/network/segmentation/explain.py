@@ -16,6 +16,9 @@ from bastide.network.segmentation.site import LOCAL_NETWORKS, Address
 _PROTOCOLS = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMPV6: "ICMPv6"}
 
 
+_OTHERS = ("conduit", "unbound", "spoofed", "stranger")
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """What opened, as far as its first packet says."""
@@ -52,6 +55,16 @@ def flow_of(payload: bytes) -> Flow | None:
     if protocol in (TCP, UDP) and first and len(payload) >= size + 4:
         port = int.from_bytes(payload[size + 2 : size + 4], "big")
     return Flow(ends[0], ends[1], protocol, port)
+
+
+def denied_by(prefix: str) -> str:
+    """What denied a packet, by the prefix of its log line: ``profile``, the circle's name where the device is held to that
+    alone, ``conduit``, or what was wrong with the sender (``unbound``, ``spoofed``, ``stranger``)."""
+    words = prefix.split()
+    said = words[2:] if words[1:2] and words[1] in (Side.FROM_DEVICE.value, Side.TO_DEVICE.value) else words[1:]
+    if said[:1] == ["zone"] and len(said) == 2:
+        return said[1]
+    return said[0] if len(said) == 1 and said[0] in _OTHERS else "profile"
 
 
 def explain(flow: Flow, side: Side, profile: MUDFile | None, names: Iterable[str] = ()) -> Explained:

@@ -33,6 +33,10 @@ class ConversationWrites(Protocol):
         """Adds what ``source`` saw in a window of time. The same window again changes nothing, so it may be handed in twice."""
         ...
 
+    def reassign(self, device: DeviceId, to: DeviceId) -> None:
+        """What one device said was said by the other: they are one thing."""
+        ...
+
 
 class ConversationReads(Protocol):
     async def list(self, wanted: Wanted) -> Sequence[Conversation]:

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
+import pytest
+
 from bastide.network.profile.mud.read import read
 from bastide.network.profile.mud.words import TCP, UDP, Side
-from bastide.network.segmentation.explain import Flow, Usage, entry_counters, explain, flow_of
+from bastide.network.segmentation.explain import Flow, Usage, denied_by, entry_counters, explain, flow_of
 from tests.gateway.plans import mud
 
 LAMP = read(mud("lamp", names=("cloud.example",), hosts=("198.51.100.1",))).file
@@ -48,3 +50,21 @@ def test_an_entry_without_use_is_proposed_after_its_days_and_not_before() -> Non
 def test_counters_are_read_by_chain_and_comment() -> None:
     rule = {"chain": "from_x", "comment": "from-device e0", "expr": [{"counter": {"packets": 3, "bytes": 1}}]}
     assert entry_counters([{"rule": rule}, {"rule": rule}, {"table": {}}]) == {("from_x", "from-device e0"): 6}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "by"),
+    [
+        ("bastide from-device hub.example/mud.json ", "profile"),
+        ("watch to-device lamp.example/mud.json ", "profile"),
+        ("bastide from-device zone quarantine ", "quarantine"),
+        ("bastide from-device conduit ", "conduit"),
+        ("bastide to-device stranger ", "stranger"),
+        ("bastide unbound ", "unbound"),
+        ("bastide from-device conduit/mud.json ", "profile"),
+        ("bastide from-device zone/mud.json ", "profile"),
+        ("", "profile"),
+    ],
+)
+def test_who_denied_a_packet_is_read_from_its_log_line(prefix: str, by: str) -> None:
+    assert denied_by(prefix) == by
