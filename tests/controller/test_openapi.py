@@ -65,6 +65,7 @@ NEEDS_MORE_THAN_A_SCHEMA = {
     "POST /api/v1/proposals/{proposal}/end",
     "POST /api/v1/proposals/{proposal}/approval",
     "POST /api/v1/proposals/{proposal}/refusal",
+    "GET /api/v1/reach",
     "PUT /api/v1/devices/{device}/mode",
     "PUT /api/v1/profiles/{profile}/mode",
     "PUT /api/v1/zones/{zone}/mode",

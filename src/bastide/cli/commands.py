@@ -28,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("inventory", "bastide.cli.inventory:app", "What there is: search, take out, bring in, merge and split."),
     Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
     Command("profile", "bastide.cli.profile:app", "What each kind of device is expected to say and hear."),
+    Command("reach", "bastide.cli.reach:reach", "Who may ever reach what: devices, hosts, topics; and why not."),
     Command("segment", "bastide.cli.segment:app", "Who may talk to whom on the network; proved by real packets."),
     Command("site", "bastide.cli.site:app", "What the network of each site is like, for its gateways."),
     Command("gateway", "bastide.cli.gateway:app", "The gateway of a site: join, run, and load its rules at boot."),
