@@ -28,6 +28,7 @@ from bastide.controller.api.access import CSRF_HEADER
 from bastide.controller.api.app import PREFIX, create_app
 from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
+from bastide.controller.api.fetching import fetch_routes
 from bastide.controller.api.ledger import export_routes
 from bastide.controller.console.install import install
 from bastide.controller.console.views.enrolling import Enrolment
@@ -41,6 +42,7 @@ from bastide.core.standing import Stage, Standing
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import Claiming
 from bastide.flows.describe_kinds import ensure_class
+from bastide.flows.fetch_reach import Fetching
 from bastide.flows.govern_device import Governing, govern_device
 from bastide.flows.manage_people import new_link, new_token
 from bastide.flows.sequence_ledger import Sequencer
@@ -52,6 +54,7 @@ from bastide.governance.access.person import Person, PersonId
 from bastide.governance.access.roles import Role
 from bastide.governance.access.scope import EVERYTHING, Scope
 from bastide.testing import FakeClock, MemoryEnforcer, MemorySamples, MemorySigner, SequentialIds
+from bastide.testing.mud_files import MemoryMUDFiles
 
 ORIGIN = "https://localhost:8443"
 LAMP = DeviceId("d-" + "a" * 20)  # in Lyon
@@ -177,7 +180,9 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
         claiming = Claiming(governing, units, stores.credentials, ids)
         bundles = SQLBundles(f"sqlite:///{folder / 'state.db'}")
         claims = claims_routes(claiming, "https://localhost:9443/.well-known/est")
-        app = create_app(deps, more=[claims, export_routes(bundles)])
+        app = create_app(
+            deps, more=[claims, export_routes(bundles), fetch_routes(Fetching(MemoryMUDFiles(), lambda: ()))]
+        )
         enrolment = Enrolment(claiming, "https://localhost:9443/.well-known/est", ("localhost", 8883), "trust")
         install(app, "bastide.test/ledger+00000000+AAAA", enrolment, dict)
         house = House(app, deps, door, database, clock, records, live, points)

@@ -61,6 +61,7 @@ NEEDS_MORE_THAN_A_SCHEMA = {
     "PUT /api/v1/profiles/{profile}/reach",
     "POST /api/v1/profiles/{profile}/proposals",
     "POST /api/v1/profiles/{profile}/lessons",
+    "POST /api/v1/profiles/{profile}/fetch",
     "GET /api/v1/proposals/{proposal}",
     "POST /api/v1/proposals/{proposal}/end",
     "POST /api/v1/proposals/{proposal}/approval",

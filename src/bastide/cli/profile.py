@@ -23,6 +23,7 @@ for _act in (
     proposals.lesson,
     proposals.proposals,
     proposals.propose,
+    proposals.fetch,
     proposals.end,
     proposals.approve,
     proposals.decline,

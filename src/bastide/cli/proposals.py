@@ -86,6 +86,23 @@ def propose(
         _show(made)
 
 
+def fetch(
+    name: NAME,
+    url: Annotated[str, typer.Option("--url", help="Where its maker publishes it (https).")] = "",
+    device: Annotated[str, typer.Option("--device", help="A device that was heard to name it (DHCP, LLDP).")] = "",
+    json: JSON = False,
+    data: DATA = "",
+) -> None:
+    """Fetch a maker's MUD file with its signature; it waits for a person, and is fetched again when it grows old."""
+    with connect(data) as api:
+        asked = {"url": url, "device": api.device(device) if device else ""}
+        made = api.post(f"/profiles/{segment(name)}/fetch", asked)
+    if json:
+        document(made)
+    else:
+        _show(made)
+
+
 def end(id: ID, json: JSON = False, data: DATA = "") -> None:
     """End a lesson before its deadline: what was heard so far becomes the proposal."""
     with connect(data) as api:

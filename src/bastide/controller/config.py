@@ -22,6 +22,9 @@ class ControllerConfig(BaseSettings):
     nats_url: str = ""
     evidence_days: int = Field(default=90, ge=1, le=3650)
     signer_socket: Path | None = None
+    mud_anchors: Path | None = None
+    mud_trust: Path | None = None
+    mud_private: bool = False
     ready_fd: int = -1
 
     @property

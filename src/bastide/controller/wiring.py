@@ -17,6 +17,7 @@ from cryptography import x509
 
 from bastide.adapters.clock import RandomIds, SystemClock, SystemEntropy
 from bastide.adapters.datadir.layout import DataDirectory, open_directory, write_private
+from bastide.adapters.mud import HTTPSMUDFiles
 from bastide.adapters.passwords import Argon2Passwords
 from bastide.adapters.samples.reader import SampleStore
 from bastide.adapters.signer.client import SignerClient
@@ -33,6 +34,7 @@ from bastide.adapters.tls.leaves import LeafFiles, new_signing_key
 from bastide.controller.api.app import create_app
 from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
+from bastide.controller.api.fetching import fetch_routes
 from bastide.controller.api.ledger import export_routes
 from bastide.controller.config import ControllerConfig
 from bastide.controller.console.install import install
@@ -47,15 +49,18 @@ from bastide.controller.workers.governor import Governor
 from bastide.controller.workers.housekeeper import Housekeeper
 from bastide.controller.workers.issuances import Issuances
 from bastide.controller.workers.lessons import Lessons
+from bastide.controller.workers.mud_files import MUDFileRefresh
 from bastide.controller.workers.probation import Probation
 from bastide.controller.workers.silence import Silence
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
+from bastide.core.error import Unavailable
 from bastide.core.plan import CredentialState
 from bastide.device.identity.certificate import fingerprint
 from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import Claiming
 from bastide.flows.describe_kinds import ensure_generic
+from bastide.flows.fetch_reach import Fetching
 from bastide.flows.first_run import local_token, way_in
 from bastide.flows.govern_device import Governing
 from bastide.flows.issue_certificate import Enrolling
@@ -64,6 +69,7 @@ from bastide.flows.publish_revocations import RevocationList
 from bastide.flows.sequence_ledger import Sequencer, refuse_rollback
 from bastide.flows.sign_in import Door
 from bastide.governance.access.passkey import RelyingParty
+from bastide.network.profile.mud.signature import read_anchors
 from bastide.ports.network import Enforcer
 
 LEAF_CHECK_S = 3600.0
@@ -163,7 +169,11 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     claiming = Claiming(governing, house.units, house.stores.credentials, house.ids)
     est_url = f"https://{config.host}:{config.device_port}/.well-known/est"
     bundles = SQLBundles(config.database_url or f"sqlite:///{directory.database}")
-    console = create_app(deps, more=[claims_routes(claiming, est_url), export_routes(bundles)])
+    fetching = Fetching(
+        HTTPSMUDFiles(config.mud_trust, private=config.mud_private),
+        lambda: _anchors(config.mud_anchors or directory.trust / "makers.pem"),
+    )
+    console = create_app(deps, more=[claims_routes(claiming, est_url), export_routes(bundles), fetch_routes(fetching)])
     enrolment = Enrolment(claiming, est_url, (config.host, config.mqtt_port), str(directory.trust))
     install(
         console,
@@ -192,6 +202,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     workers.start("governor", governor.run)
     workers.start("probation", probation.run)
     workers.start("lessons", Lessons(governing).run)
+    workers.start("mud-files", MUDFileRefresh(governing, fetching, house.ids).run)
     workers.start("silence", Silence(governing).run)
     workers.start("leaves", leaves.run)
     keep = timedelta(days=config.evidence_days)
@@ -368,6 +379,16 @@ def _certificates(directory: DataDirectory) -> dict[str, bytes]:
     authorities = {name: directory.trust / f"{name}.pem" for name in ("root", "issuing")}
     leaves = {purpose: LeafFiles(directory.tls, purpose).certificate for purpose in LEAVES}
     return {name: path.read_bytes() for name, path in (authorities | leaves).items()}
+
+
+def _anchors(file: Path) -> tuple[x509.Certificate, ...]:
+    """The makers' CAs that the operator trusts; none where there is no such file."""
+    try:
+        return read_anchors(file.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{file} cannot be read as certificates: {error}.", code="mud:anchors") from error
 
 
 def _leaf(directory: DataDirectory, purpose: str) -> Leaf:

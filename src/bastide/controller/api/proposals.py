@@ -73,7 +73,7 @@ async def show_proposal(proposal: ProposalIn, deps: Using) -> WholeProposalOut:
     found = await deps.governing.stores.network.proposal(proposal)
     if found is None:
         raise NotFound(f"There is no proposal {proposal}.")
-    return await _whole(found, deps.governing)
+    return await whole(found, deps.governing)
 
 
 @routes.post(
@@ -87,7 +87,7 @@ async def make_proposal(profile: ProfileIn, asked: Described, asking: Asking, de
     """Hands in a MUD file for a person to decide on."""
     document = asked.document.encode()
     made = await propose(ProfileName(profile), document, Origin.HANDED_IN, (), asking.actor, deps.governing, deps.ids)
-    return await _whole(made, deps.governing)
+    return await whole(made, deps.governing)
 
 
 @routes.post(
@@ -103,7 +103,7 @@ async def make_lesson(profile: ProfileIn, asked: LessonAsked, asking: Asking, de
 @routes.post("/proposals/{proposal}/end", needs=Permission.PROFILE_CHANGE, responses={404: documented(404)})
 async def end_a_lesson(proposal: ProposalIn, asking: Asking, deps: Using) -> WholeProposalOut:
     """Ends a lesson before its deadline; what was heard so far becomes the proposal."""
-    return await _whole(await end_lesson(proposal, asking.actor, deps.governing), deps.governing)
+    return await whole(await end_lesson(proposal, asking.actor, deps.governing), deps.governing)
 
 
 @routes.post("/proposals/{proposal}/approval", needs=Permission.PROFILE_CHANGE, responses={404: documented(404)})
@@ -124,7 +124,7 @@ def _out(one: Proposal) -> ProposalOut:
     )
 
 
-async def _whole(one: Proposal, with_: Governing) -> WholeProposalOut:
+async def whole(one: Proposal, with_: Governing) -> WholeProposalOut:
     more, less = await changes_of(one, with_)
     told = _out(one).model_dump()
     return WholeProposalOut(**told, document=one.document.decode(), more=list(more), less=list(less))

@@ -21,7 +21,7 @@ routes = Routes("", "scans")
 MAX_DEVICES = 1000
 MAX_SCAN_BYTES = 4 * 1024 * 1024
 
-Word = Annotated[str, StringConstraints(max_length=200), NoControls]
+Word = Annotated[str, StringConstraints(max_length=256), NoControls]
 Words = Annotated[list[Word], Field(max_length=64)]
 
 
@@ -60,6 +60,7 @@ class ScanSaysIn(_Reported):
 
     model: Words = Field(default_factory=list)
     firmware: Words = Field(default_factory=list)
+    mud_url: Words = Field(default_factory=list, alias="mud-url")
 
 
 class ScanDeviceIn(_Reported):
@@ -130,6 +131,7 @@ def _seen(device: ScanDeviceIn) -> Sighting:
         services=tuple(f"{one.transport}/{one.port} {one.protocol}" for one in device.services),
         models=tuple(device.says.model[:4]),
         firmware=tuple(device.says.firmware[:4]),
+        mud_urls=tuple(device.says.mud_url[:4]),
         type=device.type.value or "",
         type_confidence=device.type.confidence,
         type_because=tuple(device.type.because),

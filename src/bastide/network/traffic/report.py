@@ -39,6 +39,7 @@ _SHOWN = (
     "platform",
     "server",
     "upnp-server",
+    "mud-url",
 )
 
 

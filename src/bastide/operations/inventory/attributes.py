@@ -30,6 +30,7 @@ CONFIDENCE: Final[Mapping[str, float]] = {
     "service": 0.9,
     "model": 0.7,
     "firmware": 0.7,
+    "mud-url": 0.7,
 }
 """How sure a scan is: an address prefix says who bought the block; a name, model or firmware is what a device says of itself."""
 
@@ -75,6 +76,7 @@ def stated(seen: Sighting, source: str) -> tuple[Attribute, ...]:
         ("service", seen.services),
         ("model", seen.models),
         ("firmware", seen.firmware),
+        ("mud-url", seen.mud_urls),
     ):
         # What says several models or firmwares at once is less sure of each.
         shared = len(values) if name in SINGLE else 1

@@ -66,6 +66,7 @@ class Sighting:
     services: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     firmware: tuple[str, ...] = ()
+    mud_urls: tuple[str, ...] = ()
     type: str = ""
     type_confidence: float = 0.0
     type_because: tuple[str, ...] = ()

@@ -175,6 +175,13 @@ SAMPLES = (
     ),
     Sample(
         "dhcp",
+        dhcp((53, b"\3"), (161, b"https://lamps.example/lamp.json reserved")),
+        Context("udp", 68, 67, False),
+        {"dhcp_type": "request"},
+        (("mud-url", "https://lamps.example/lamp.json"),),
+    ),
+    Sample(
+        "dhcp",
         dhcp((53, b"\5"), (51, b"\0\0\x0e\x10"), (3, bytes([192, 168, 1, 1])), operation=2),
         Context("udp", 67, 68, True),
         {"dhcp_type": "ack", "assigned_ip": "192.168.1.50", "lease_time": 3600, "routers": ["192.168.1.1"]},
@@ -186,6 +193,13 @@ SAMPLES = (
         Context("udp", 546, 547, False),
         {"type": "solicit", "params": [23, 24]},
         (("vendor-class", "MSFT"),),
+    ),
+    Sample(
+        "dhcpv6",
+        b"\x01\x00\x00\x08" + extension(1, b"\x00\x03\x00\x01" + bytes(6)) + extension(112, b"https://lamps.example/lamp6.json"),
+        Context("udp", 546, 547, False),
+        {"type": "solicit"},
+        (("mud-url", "https://lamps.example/lamp6.json"),),
     ),
     Sample(
         "arp",
@@ -200,6 +214,20 @@ SAMPLES = (
         LINK,
         {"system_name": "switch-3"},
         (("hostname", "switch-3"), ("platform", "Acme OS 4.2"), ("model", "AS-24")),
+    ),
+    Sample(
+        "lldp",
+        lldp(1, b"\4" + bytes(6)) + lldp(127, b"\x00\x00\x5e\x01https://lamps.example/lamp.json") + lldp(0, b""),
+        LINK,
+        {"chassis": "00:00:00:00:00:00"},
+        (("mud-url", "https://lamps.example/lamp.json"),),
+    ),
+    Sample(
+        "lldp",
+        lldp(1, b"\4" + bytes(6)) + lldp(127, b"\x00\x00\x5e\x01http://lamps.example/lamp.json") + lldp(5, b"hall") + lldp(0, b""),
+        LINK,
+        {"system_name": "hall"},
+        (("hostname", "hall"),),
     ),
     Sample(
         "cdp",

@@ -12,6 +12,7 @@ from bastide.core.mode import Over, Setting
 from bastide.core.plan import NetworkMode
 from bastide.core.profile import Profile
 from bastide.core.proposal import Proposal, ProposalState
+from bastide.flows.fetch_reach import MUD_URL
 from bastide.flows.govern_device import Governing
 from bastide.flows.propose_reach import changes_of
 from bastide.flows.show_reach import Permitted, permitted_of
@@ -67,7 +68,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class ProfilePage:
-    """``simulated`` is None where there is no network part to judge by."""
+    """``simulated`` is None where there is no network part to judge by; ``named`` are MUD URLs that its devices name."""
 
     profile: Profile
     reach: Reach | None
@@ -83,6 +84,7 @@ class ProfilePage:
     permitted: tuple[Permitted, ...]
     waiting: tuple[Waiting, ...]
     past: tuple[Proposal, ...]
+    named: tuple[str, ...]
 
 
 async def profile_rows(with_: Governing, reader: Reader) -> tuple[ProfileRow, ...]:
@@ -145,6 +147,7 @@ async def profile_page(name: ProfileName, days: int, with_: Governing, reader: R
         permitted,
         tuple(waiting),
         tuple(one for one in proposals if one.state not in _WAITING)[:PAST],
+        tuple(sorted({one.value for device in devices for one in device.attributes if one.name == MUD_URL}))[:3],
     )
 
 

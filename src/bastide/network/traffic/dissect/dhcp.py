@@ -1,10 +1,10 @@
-"""DHCP for IPv4 (RFC 2131, options of RFC 2132, 3396, 4702; overload of RFC 2132 9.3)."""
+"""DHCP for IPv4 (RFC 2131, options of RFC 2132, 3396, 4702, 8520; overload of RFC 2132 9.3)."""
 
 from ipaddress import IPv4Address
 from typing import Any
 
 from bastide.network.traffic.dissect.cursor import Cursor
-from bastide.network.traffic.dissect.message import Context, Dissector, Malformed, Message, Said, mac, text
+from bastide.network.traffic.dissect.message import Context, Dissector, Malformed, Message, Said, mac, mud_url, text
 
 MAGIC = 0x63825363
 KINDS = {
@@ -17,7 +17,7 @@ PARAMETERS = {
     42: "ntp_server", 43: "vendor_specific", 44: "netbios_name_server", 46: "netbios_node_type", 47: "netbios_scope",
     50: "requested_ip", 51: "lease_time", 52: "option_overload", 53: "dhcp_type", 54: "server_id", 55: "params",
     57: "max_message", 58: "renewal_time", 59: "rebinding_time", 60: "vendor_class", 61: "client_id",
-    66: "tftp_server", 67: "bootfile", 119: "domain_search", 121: "classless_route", 252: "wpad",
+    66: "tftp_server", 67: "bootfile", 119: "domain_search", 121: "classless_route", 161: "mud_url", 252: "wpad",
 }  # fmt: skip
 _TIMES = {51: "lease_time", 58: "renewal_time", 59: "rebinding_time"}
 _ADDRESS_LISTS = {3: "routers", 6: "dns_servers", 42: "ntp_servers"}
@@ -117,6 +117,8 @@ def _said(
             said.append(Said("vendor-class", text(options[60]), about))
         if 55 in options:
             said.append(Said("dhcp-parameters", ",".join(str(code) for code in options[55]), about))
+        if mud_url(options.get(161, b"")):
+            said.append(Said("mud-url", mud_url(options[161]), about))
         said.append(Said("dhcp-options", ",".join(str(code) for code in sorted(options)), about))
     elif fields["dhcp_type"] == "ack" and fields["assigned_ip"] != "0.0.0.0":  # noqa: S104 - compared, not bound
         said.append(Said("address", fields["assigned_ip"], about))

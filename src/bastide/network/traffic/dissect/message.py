@@ -82,6 +82,13 @@ def text(raw: bytes) -> str:
     return "".join(filter(str.isprintable, decoded))[:TEXT_LIMIT].strip()
 
 
+def mud_url(raw: bytes) -> str:
+    """The MUD URL in an option of DHCP (RFC 8520, section 10: a URL, then perhaps a space and what is reserved) or in an LLDP
+    TLV (section 12); empty where it is none of https, which is the only one that is used."""
+    said = text(raw).partition(" ")[0]
+    return said if said.startswith("https://") and len(said) > len("https://") else ""
+
+
 def mac(raw: bytes) -> str:
     """Six octets as ``aa:bb:cc:dd:ee:ff``."""
     return raw[:6].hex(":")

@@ -1,10 +1,10 @@
-"""Who is on the link: ARP (RFC 826), LLDP (IEEE 802.1AB), CDP (Cisco), DHCPv6 (RFC 8415)."""
+"""Who is on the link: ARP (RFC 826), LLDP (IEEE 802.1AB, RFC 8520 12), CDP (Cisco), DHCPv6 (RFC 8415, RFC 8520 10)."""
 
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from bastide.network.traffic.dissect.cursor import Cursor
-from bastide.network.traffic.dissect.message import Context, Dissector, Malformed, Message, Said, mac, text
+from bastide.network.traffic.dissect.message import Context, Dissector, Malformed, Message, Said, mac, mud_url, text
 
 _DHCPV6 = {
     1: "solicit", 2: "advertise", 3: "request", 4: "confirm", 5: "renew", 6: "rebind", 7: "reply", 8: "release",
@@ -52,14 +52,20 @@ def dissect_lldp(payload: bytes, _: Context) -> Message:
                 said.append(Said("hostname", fields[name]))
             elif kind == 6:
                 said.append(Said("platform", fields[name]))
-        elif kind == 127 and value.left > 4 and value.take(3) == b"\x00\x12\xbb":
-            # LLDP-MED inventory (ANSI/TIA-1057 10.2.6)
-            word = {6: "firmware", 9: "manufacturer", 10: "model"}.get(value.u8())
-            if word:
-                said.append(Said(word, text(value.rest())))
+        elif kind == 127 and value.left > 4:
+            said += _organisational(value.take(3), value.u8(), value.rest())
     if not fields:
         raise Malformed("An LLDP frame begins with the chassis that sends it.")
     return Message("lldp", fields, tuple(said))
+
+
+def _organisational(owner: bytes, subtype: int, value: bytes) -> tuple[Said, ...]:
+    if owner == b"\x00\x12\xbb":  # LLDP-MED inventory (ANSI/TIA-1057 10.2.6)
+        word = {6: "firmware", 9: "manufacturer", 10: "model"}.get(subtype)
+        return (Said(word, text(value)),) if word else ()
+    if owner == b"\x00\x00\x5e" and subtype == 1 and mud_url(value):  # IANA's (RFC 8520, section 12)
+        return (Said("mud-url", mud_url(value)),)
+    return ()
 
 
 def dissect_cdp(payload: bytes, _: Context) -> Message:
@@ -113,6 +119,10 @@ def dissect_dhcpv6(payload: bytes, _: Context) -> Message:
             if label:
                 fields["hostname"] = label
                 said.append(Said("hostname", label))
+        elif code == 112 and request:
+            url = mud_url(value.rest())
+            if url:
+                said.append(Said("mud-url", url))
         elif code == 3 and value.left >= 12 and kind == 7:
             value.skip(12)
             if value.left >= 28 and value.u16() == 5:
