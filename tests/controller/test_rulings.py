@@ -6,9 +6,11 @@ from typing import Any
 
 from bastide.core.conversation import Conversation
 from bastide.core.ids import SiteName
+from bastide.flows.govern_device import govern_device
 from bastide.governance.access.roles import Role
 from bastide.governance.access.scope import Scope
 from tests.controller.house import LAMP, LYON, PUMP, House
+from tests.gateway.plans import mud
 
 PARIS_ONLY = Scope(sites=(SiteName("paris"),))
 FLOW = {"peer": "192.0.2.7", "peer_name": "time.example", "transport": "udp", "port": 123, "opened_by_device": True}
@@ -128,3 +130,28 @@ async def test_a_site_is_written_down_as_one_document_that_can_be_read(house: Ho
     assert refused.status_code == 422
     async with await house.as_a(Role.OPERATOR) as client:
         assert (await client.put("/sites/lyon", json={"document": frame})).status_code == 403
+
+
+async def test_one_file_says_whom_devices_reach_and_what_they_say_at_the_broker(house: House) -> None:
+    document = json.loads(mud("lamp", hosts=("192.0.2.7",)))
+    channel = {"topic": "devices/{device}/light", "direction": "publish", "purpose": "Whether it shines"}
+    part = {"rate-per-second": "3.5", "channels": {"channel": [channel]}}
+    document["ietf-mud:mud"]["bastide-mud:application"] = part
+    async with await house.as_a(Role.ADMIN) as client:
+        profile = (await client.get(f"/devices/{LAMP}")).json()["profile"]
+        handed = await client.post(f"/profiles/{profile}/proposals", json={"document": json.dumps(document)})
+        assert "the device may publish to devices/{device}/light (Whether it shines)" in handed.json()["more"]
+        assert any("telemetry" in one for one in handed.json()["less"])
+        stored = await client.put(f"/profiles/{profile}/reach", json={"document": json.dumps(document)})
+        assert stored.status_code == 200, stored.text
+        said = (await client.get(f"/profiles/{profile}")).json()
+        assert [one["topic"] for one in said["channels"]] == ["devices/{device}/light"]
+        assert said["rate_per_second"] == 3.5
+        await govern_device(LAMP, house.deps.governing)
+        plan = await house.deps.governing.stores.plans.current(LAMP)
+        assert plan is not None
+        assert plan.broker.publish == (f"devices/{LAMP}/light",)
+        # A file that says nothing of the broker leaves that as it is.
+        await client.put(f"/profiles/{profile}/reach", json={"document": mud("lamp").decode()})
+        assert (await client.get(f"/profiles/{profile}")).json()["rate_per_second"] == 3.5
+    assert house.kinds().count("profile:document:stored") == 2  # the generic one's own, and this

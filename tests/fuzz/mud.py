@@ -11,6 +11,7 @@ from bastide.network.segmentation.proof.probes import derive
 from bastide.network.segmentation.ruleset import as_json, as_text
 from bastide.network.segmentation.site import Assignment, Site, SiteDevice
 from tests.domain.network.mud.files import cloud, encoded, lamp
+from tests.domain.network.mud.test_application import PART, with_part
 from tests.domain.network.mud.test_signature import CONTENT, Maker
 from tests.fuzz import Target
 
@@ -41,6 +42,8 @@ def _judged(data: bytes) -> object:
 TARGETS = [
     Target("mud:signature", _judged, (_MAKER.sign(),), allowed=()),
     Target(
-        "mud:file", _whole_way, (encoded(lamp(from4=[cloud()], from6=[_LOCAL], to6=[_LOCAL])), b'{"ietf-mud:mud":{}}')
+        "mud:file",
+        _whole_way,
+        (encoded(lamp(from4=[cloud()], from6=[_LOCAL], to6=[_LOCAL])), with_part(PART), b'{"ietf-mud:mud":{}}'),
     ),
 ]

@@ -139,6 +139,8 @@ def described(reading: Reading) -> dict[str, Any]:
         lists = file.policy(side)
         described[side.value] = {"lists": len(lists), "entries": sum(len(one.entries) for one in lists)}
     described["tls_profiles"] = sum(bool(e.tls) for side in Side for one in file.policy(side) for e in one.entries)
+    if file.application is not None:
+        described["channels"] = len(file.application.channels)
     described["notes"] = [{"code": n.code, "sentence": n.sentence, "count": n.count} for n in reading.notes]
     return described
 

@@ -14,7 +14,7 @@ from bastide.core.error import Refused
 from bastide.network.profile.change import change
 from bastide.network.profile.mud.signature import sign
 from bastide.network.profile.mud.strictjson import MAX_BYTES
-from bastide.network.profile.plain import Sentence, by_peer, sentences
+from bastide.network.profile.plain import Sentence, by_peer, channel_sentences, sentences
 
 _MAX_PEM_BYTES = 256 * 1024
 
@@ -24,13 +24,16 @@ def show_file(file: Path, json: bool) -> None:
     reading = read_mud(file)
     said = sentences(reading.file)
     if json:
-        document({"mud_url": reading.file.url, "sentences": [described(one) for one in said]})
+        told = {"mud_url": reading.file.url, "sentences": [described(one) for one in said]}
+        document(told | {"channels": list(channel_sentences(reading.file))})
         return
     typer.echo(printable(reading.file.systeminfo or reading.file.url))
     for peer, many in by_peer(said).items():
         typer.echo(printable(f"  {peer}"))
         for one in many:
             typer.echo(printable(f"    {one}"))
+    for sentence in channel_sentences(reading.file):
+        typer.echo(printable(f"  {sentence}"))
     if not said:
         typer.echo("  It permits nothing but what RFC 8520 permits to every device (local DNS and NTP).")
 
@@ -47,15 +50,17 @@ def diff(
             {
                 "more": [described(one) for one in found.more],
                 "less": [described(one) for one in found.less],
+                "more_said": list(found.more_said),
+                "less_said": list(found.less_said),
                 "facts": [{"name": name, "before": old, "after": new} for name, old, new in found.facts],
             }
         )
         return JUDGED_BAD if found else 0
     for name, old, new in found.facts:
         typer.echo(printable(f"  {name}: {old or '(nothing)'} -> {new or '(nothing)'}"))
-    for one in found.less:
+    for one in found.all_less:
         typer.echo(printable(f"- {one}"))
-    for one in found.more:
+    for one in found.all_more:
         typer.echo(printable(f"+ {one}"))
     if not found:
         typer.echo("Both permit the same.")

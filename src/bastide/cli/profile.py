@@ -140,6 +140,8 @@ def check(
     typer.echo(printable(f"{file}: accepted. {reading.file.systeminfo or reading.file.url}"))
     for side in Side:
         typer.echo(f"  {found[side.value]['entries']} entries {side.value} in {found[side.value]['lists']} lists")
+    if "channels" in found:
+        typer.echo(f"  {found['channels']} channels at the broker")
     if not reading.file.is_supported:
         typer.echo("  its maker no longer supports it")
     for note in reading.notes:

@@ -111,7 +111,8 @@ def _host(held: Held, host: _Host, service: Service | None) -> list[Told]:
         permitted = [one for one in verdicts if one.may and (known or not one.logged)]
         for one in permitted or verdicts[:1]:
             may = one in permitted
-            because = one.because if known or may else f"no entry names {host.said}, and nobody resolved it in a week"
+            judged = known or may or held.file is None or held.circle is not Circle.PROFILE
+            because = one.because if judged else f"no entry names {host.said}, and nobody resolved it in a week"
             what = f"open {one.service}" if service or may else "open anything"
             ends = (held.name, host.said) if out else (host.said, held.name)
             found.append(Told(ends[0], what, ends[1], may, because, one.logged, forward=out))

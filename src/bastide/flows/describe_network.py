@@ -14,12 +14,14 @@ from bastide.core.audit import Personal
 from bastide.core.device import Device
 from bastide.core.error import NotFound, Refused
 from bastide.core.ids import DeviceId, ProfileName, SiteName, is_name
+from bastide.core.profile import Profile
 from bastide.core.ruling import Ruling
 from bastide.flows.govern_device import Governing
 from bastide.flows.operator_acts import checked_reason
 from bastide.network.profile.amend import PROTOCOLS, Flow, empty, permit
+from bastide.network.profile.document import write_profile
 from bastide.network.profile.mud.read import read
-from bastide.network.profile.mud.words import MUDFile
+from bastide.network.profile.mud.words import Application, MUDFile
 from bastide.network.profile.mud.write import write
 from bastide.ports.clock import Ids
 from bastide.ports.platform.network import Reach, SiteNetwork
@@ -50,13 +52,15 @@ async def put_site(site: str, document: bytes, actor: str, with_: Governing) -> 
 
 
 async def put_reach(profile: ProfileName, document: bytes, actor: str, with_: Governing) -> MUDFile:
-    """Stores the network part of a profile. ``NotFound`` where there is no such profile, ``MUDRefused`` where this is no
-    MUD file."""
-    await with_.stores.catalogue.profile(profile)
+    """Stores the network part of a profile, and with it what its devices say at the broker where the file has our extension.
+
+    ``NotFound`` where there is no such profile, ``MUDRefused`` where this is no MUD file."""
+    known = await with_.stores.catalogue.profile(profile)
     if len(document) > MAX_BYTES // 2:
         raise Refused("The MUD file is too long for a gateway's plan; 1 MiB is read.", code="profile:reach:length")
     file = read(document).file
-    await _store(profile, document, actor, with_, {})
+    said = _with_application(known, file)
+    await _store(profile, document, actor, with_, {}, said if said != known else None)
     return file
 
 
@@ -152,12 +156,40 @@ async def _rule(
 
 
 async def _store(
-    profile: ProfileName, document: bytes, actor: str, with_: Governing, told: dict[str, str | Personal]
+    profile: ProfileName,
+    document: bytes,
+    actor: str,
+    with_: Governing,
+    told: dict[str, str | Personal],
+    said: Profile | None = None,
 ) -> None:
     body = {"sha256": sha256(document).hexdigest(), "document": document.decode()} | told
+    now = with_.clock.now()
     async with with_.unit_of_work(actor) as work:
-        work.network.put_reach(Reach(profile, document, with_.clock.now(), actor))
+        work.network.put_reach(Reach(profile, document, now, actor))
+        if said is not None:
+            written = write_profile(said)
+            work.catalogue.put_profile(said, written, now)
+            work.ledger.record("profile:document:stored", f"profile:{profile}", {"document": written})
         work.ledger.record("network:profile:stored", f"profile:{profile}", body)
+
+
+def application_of(profile: Profile) -> Application:
+    """What the devices of a profile say at the broker, as a MUD file holds it."""
+    return Application(profile.channels, profile.rate_per_second, profile.burst, profile.max_payload_bytes)
+
+
+def _with_application(known: Profile, file: MUDFile) -> Profile:
+    part = file.application
+    if part is None:
+        return known
+    return replace(
+        known,
+        channels=part.channels,
+        rate_per_second=part.rate_per_second,
+        burst=part.burst,
+        max_payload_bytes=part.max_payload_bytes,
+    )
 
 
 def _same(ruling: Ruling, flow: Flow) -> bool:

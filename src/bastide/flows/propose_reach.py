@@ -13,7 +13,7 @@ from bastide.core.audit import Personal
 from bastide.core.error import NotFound, Refused
 from bastide.core.ids import ProfileName
 from bastide.core.proposal import Origin, Proposal, ProposalState
-from bastide.flows.describe_network import put_reach
+from bastide.flows.describe_network import application_of, put_reach
 from bastide.flows.govern_device import Governing
 from bastide.flows.operator_acts import checked_reason
 from bastide.flows.simulate_reach import devices_of, file_of, talk_of
@@ -167,8 +167,10 @@ async def changes_of(proposal: Proposal, with_: Governing) -> tuple[tuple[str, .
     after = read(proposal.document).file
     in_force = await file_of(proposal.profile, with_.stores.network)
     before = in_force if in_force is not None else replace(after, from_device=(), to_device=())
-    found = change(before, after)
-    return tuple(map(str, found.more)), tuple(map(str, found.less))
+    # What its devices say at the broker stays where the file says nothing of it.
+    said = application_of(await with_.stores.catalogue.profile(proposal.profile)) if after.application else None
+    found = change(replace(before, application=said), after)
+    return found.all_more, found.all_less
 
 
 def _told(lesson: Lesson) -> tuple[str, ...]:

@@ -22,7 +22,7 @@
     maximum = 85
 
 Every topic must hold ``{device}`` as a whole level, so that no profile can let one device speak for another. The
-network part (RFC 8520 MUD) has its own form.
+network part (RFC 8520 MUD) has its own form, which can hold this part too (``mud.application``).
 """
 
 import math
@@ -101,7 +101,7 @@ def parse_profile(text: str) -> Profile:
         raise _wrong("toml", f"it is not TOML: {error}") from error
     _only(document, _PROFILE_KEYS, "the profile")
     channels = _tables(document, "channel", MAX_CHANNELS, "the profile")
-    parsed = tuple(_channel(table, f"channel {number}") for number, table in enumerate(channels, start=1))
+    parsed = tuple(channel_of(table, f"channel {number}") for number, table in enumerate(channels, start=1))
     if len({(channel.topic, channel.direction) for channel in parsed}) != len(parsed):
         raise _wrong("duplicate", "two channels have the same topic and direction")
     try:
@@ -121,7 +121,8 @@ def parse_profile(text: str) -> Profile:
     )
 
 
-def _channel(table: Any, where: str) -> Channel:
+def channel_of(table: Any, where: str) -> Channel:
+    """One channel from its table. ``Unreadable`` names ``where`` and what is wrong."""
     _only(table, _CHANNEL_KEYS, where)
     topic = _text(table, "topic", where, MAX_TOPIC_BYTES)
     levels = topic.split("/")
@@ -170,6 +171,35 @@ def _field(table: Any, where: str) -> PayloadField:
         maximum=maximum,
         max_length=int(_number(table, "max_length", where, 256, 1, 65536)),
     )
+
+
+def write_profile(profile: Profile) -> str:
+    """The document of a profile: what :func:`parse_profile` reads as the same."""
+    lines = [
+        f"name = {_quoted(profile.name)}",
+        f"class = {_quoted(profile.device_class)}",
+        f"title = {_quoted(profile.title)}",
+        f"rate_per_second = {profile.rate_per_second!r}",
+        f"burst = {profile.burst}",
+        f"max_payload_bytes = {profile.max_payload_bytes}",
+        f"impact = {profile.impact!r}",
+        f"expected_silence = {_quoted(f'{int(profile.expected_silence.total_seconds())}s')}",
+    ]
+    for channel in profile.channels:
+        lines += ["", "[[channel]]", f"topic = {_quoted(channel.topic)}", f"direction = {_quoted(channel.direction)}"]
+        lines += [f"purpose = {_quoted(channel.purpose)}", *(["essential = true"] if channel.essential else [])]
+        for field in channel.fields:
+            lines += ["[[channel.field]]", f"name = {_quoted(field.name)}", f"type = {_quoted(field.type)}"]
+            lines += [f"purpose = {_quoted(field.purpose)}", *(["required = true"] if field.required else [])]
+            for name, bound in (("minimum", field.minimum), ("maximum", field.maximum)):
+                lines += [f"{name} = {bound!r}"] if bound is not None else []
+            lines.append(f"max_length = {field.max_length}")
+    return "\n".join([*lines, ""])
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML; what is printable needs no more than its backslashes and quotes escaped."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _only(table: Any, keys: set[str], where: str) -> None:

@@ -7,6 +7,7 @@ sentence where both are there. An entry that denies says so, in its place.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bastide.core.profile import Direction
 from bastide.network.profile.mud.words import (
     DNS_CONTROLLER,
     FRAGMENT,
@@ -83,6 +84,15 @@ def sentences(file: MUDFile) -> tuple[Sentence, ...]:
     return tuple(
         Sentence(peer, service, tuple(one for one in Side if one in sides), permitted, tuple(dict.fromkeys(names)))
         for (peer, service, permitted), (sides, names) in found.items()
+    )
+
+
+def channel_sentences(file: MUDFile) -> tuple[str, ...]:
+    """What its devices say and hear at the broker, with what for, and the fields that may be collected."""
+    return tuple(
+        f"the device may {'publish to' if one.direction is Direction.PUBLISH else 'listen to'} {one.topic} ({one.purpose})"
+        + (f", with {', '.join(f'{field.name} for {field.purpose}' for field in one.fields)}" if one.fields else "")
+        for one in (file.application.channels if file.application else ())
     )
 
 

@@ -8,6 +8,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from bastide.network.profile.mud.application import EXTENSION, NAME, read_application
 from bastide.network.profile.mud.entries import entry_name, read_entry
 from bastide.network.profile.mud.members import Members, Notes
 from bastide.network.profile.mud.names import mud_url, uri
@@ -61,6 +62,7 @@ def read(content: bytes) -> Reading:
         signature=_uri(mud, "mud-signature"),
         extensions=_extensions(mud),
         tls_supported=mud.truth("is-tls-dtls-profile-supported"),
+        application=read_application(mud.take(NAME)) if NAME in mud else None,
     )
     for name in mud.left():
         notes.add("mud:ignored:member", f"ietf-mud:mud has {name[:80]!r}, which is not known here.")
@@ -168,4 +170,4 @@ def _extensions(mud: Members) -> tuple[str, ...]:
     found: list[Any] = mud.items("extensions", _MAX_EXTENSIONS)
     if not all(isinstance(one, str) and 0 < len(one) <= 40 and one.isprintable() for one in found):
         raise MUDRefused("extensions must be names of at most 40 characters.", code="mud:form:extensions")
-    return tuple(found)
+    return tuple(one for one in found if one != EXTENSION)  # ours is said by its member

@@ -10,6 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
 from bastide.core.error import Unreadable
+from bastide.core.profile import Channel
 
 Network = IPv4Network | IPv6Network
 
@@ -125,6 +126,16 @@ class AccessList:
 
 
 @dataclass(frozen=True, slots=True)
+class Application:
+    """What its devices say and hear at the broker: our extension (:mod:`bastide.network.profile.mud.application`)."""
+
+    channels: tuple[Channel, ...]
+    rate_per_second: float = 1.0
+    burst: int = 20
+    max_payload_bytes: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
 class MUDFile:
     """A whole file. ``from_device`` and ``to_device`` are the lists of each policy, in their order."""
 
@@ -143,6 +154,7 @@ class MUDFile:
     signature: str = ""
     extensions: tuple[str, ...] = ()
     tls_supported: bool | None = None
+    application: Application | None = None
 
     @property
     def authority(self) -> str:

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from bastide.network.profile.mud.application import EXTENSION, NAME, write_application
 from bastide.network.profile.mud.words import (
     TCP,
     UDP,
@@ -36,10 +37,12 @@ def write(file: MUDFile) -> bytes:
         "firmware-rev": file.firmware_revision,
         "software-rev": file.software_revision,
         "documentation": file.documentation,
-        "extensions": list(file.extensions),
+        "extensions": _extensions(file),
         "ietf-mud-tls:is-tls-dtls-profile-supported": file.tls_supported,
     }
     mud |= {name: value for name, value in optional.items() if value not in ("", [], None)}
+    if file.application is not None:
+        mud[NAME] = write_application(file.application)
     lists: dict[str, AccessList] = {}
     for side in Side:
         policy = file.policy(side)
@@ -50,6 +53,11 @@ def write(file: MUDFile) -> bytes:
     if lists:
         document["ietf-access-control-list:acls"] = {"acl": [_list(one) for one in lists.values()]}
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _extensions(file: MUDFile) -> list[str]:
+    """Those that the file names, and ours where it is used."""
+    return [*file.extensions, *([EXTENSION] if file.application is not None else [])]
 
 
 def _list(one: AccessList) -> dict[str, Any]:
