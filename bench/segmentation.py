@@ -145,7 +145,7 @@ class Way:
 
 def holding(devices: int) -> Holding:
     profiles = [read(profile(number)).file for number in range(PROFILES)]
-    made = Holding(Frame(("lan",), {one.url: one for one in profiles}))
+    made = Holding(Frame(("lan",), {one.url: one for one in profiles}, there=True))
     now = datetime.now(UTC)
     for i in range(devices):
         # Straight into the state: what a change costs is measured apart.

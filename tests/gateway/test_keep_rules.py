@@ -313,6 +313,44 @@ def test_rules_changed_by_hand_are_found_and_repaired(lan: Lan, tmp_path: Path, 
     assert made.check() is None
 
 
+def test_a_port_that_is_there_is_found_by_its_index_and_one_that_goes_and_comes_back_is_followed(
+    lan: Lan, tmp_path: Path
+) -> None:
+    kernel = lan.kernel()
+    there = {"lan0"}
+    made = Keeper(
+        GATEWAY,
+        PLAN_KEY,
+        ("lan0",),
+        kernel,
+        ItemFile(tmp_path / "plan.log"),
+        lambda: datetime.now(UTC),
+        there=there.__contains__,
+    )
+    made.start()
+    for one in (item("frame", 1, FRAME), item("mud/lamp", 1, mud("lamp", hosts=(WEB,)))):
+        made.take(one)
+    made.take(item(f"device/{device_id(0)}", 1, member(0)))
+
+    def by_index() -> bool:
+        return '"iif"' in json.dumps(kernel.listing("inet", "bastide"))
+
+    assert by_index()
+    with lan.tcp(lan.devices[0], lan.internet, WEB) as open_one:
+        assert open_one.carries()
+        assert open_one.answers()
+        there.clear()  # it is taken away
+        assert made.check() is None
+        assert not by_index()
+        assert open_one.carries()
+        there.add("lan0")
+        assert made.check() is None
+        assert by_index()
+        assert open_one.carries()
+    assert not lan.udp(lan.devices[0], lan.internet, OTHER, expected=False)
+    assert made.check() is None
+
+
 def test_another_programs_table_is_no_drift(lan: Lan, tmp_path: Path) -> None:
     made = set_up(lan.kernel(), tmp_path)
     lan.gateway.command(["nft", "-f", "-"], "add table inet others")

@@ -60,7 +60,15 @@ def keeper_of(config: GatewayConfig) -> Keeper:
         lambda: datetime.now(UTC),
         config.repair,
         timedelta(seconds=config.dns_floor_seconds),
+        _is_there,
     )
+
+
+def _is_there(port: str) -> bool:
+    try:
+        return socket.if_nametoindex(port) > 0
+    except OSError:
+        return False
 
 
 def load(config: GatewayConfig) -> int:

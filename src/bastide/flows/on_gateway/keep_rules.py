@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
@@ -75,6 +75,7 @@ class Keeper:
     now: Callable[[], datetime]
     repair: bool = True
     floor: timedelta = MIN_NAME_LIFE
+    there: Callable[[str], bool] = lambda port: False
     _held: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     _muds: dict[str, MUDFile] = field(default_factory=dict)
     _forms: dict[str, MemberForm] = field(default_factory=dict)
@@ -222,6 +223,9 @@ class Keeper:
     def check(self) -> Differences | None:
         """What somebody else changed since the last look; None where nothing. Repaired in one step if so set."""
         self._holding.expire(self.now())
+        if self._held and self._there() is not self._holding.frame.there:
+            self._holding.frame = replace(self._holding.frame, there=self._there())
+            self._load_whole()
         generation = self.kernel.rules_generation()
         if generation == self._seen:
             return None
@@ -320,7 +324,11 @@ class Keeper:
             tuple(ip_network(one) for one in form.remediation),
             tuple(ip_network(one) for one in form.onboarding),
             conduits,
+            self._there(),
         )
+
+    def _there(self) -> bool:
+        return len(self.ports) == 1 and self.there(self.ports[0])
 
     def _describe(self, item: Item) -> str:
         member = self._holding.members.get(item.name) if item.kind == "device" else None

@@ -111,7 +111,10 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What all devices of a gateway share. ``ports`` are its interfaces that face devices."""
+    """What all devices of a gateway share. ``ports`` are its interfaces that face devices.
+
+    ``there`` says that the one port is an interface now: the rule that most packets meet then compares its index, which costs
+    less than its name. Where the interface comes back with another index, packets meet the rules after it, to the same end."""
 
     ports: tuple[str, ...]
     profiles: Mapping[str, MUDFile] = field(default_factory=dict)
@@ -119,6 +122,7 @@ class Frame:
     remediation: tuple[Network, ...] = ()
     onboarding: tuple[Network, ...] = ()
     conduits: tuple[Conduit, ...] = ()
+    there: bool = False
 
 
 Elements = frozenset[tuple[str, str, str]]
@@ -435,8 +439,14 @@ def _judge(frame: Frame, cells: list[str]) -> Iterator[Chain]:
     base: list[Rule] = []
     for version, ip in _IP.items():
         known = Match(_pair(ip, frame), f"@bound{version}")
-        on = [] if len(frame.ports) > 1 else [Match("iifname", f'"{frame.ports[0]}"')]
-        base.append(Rule((_OPEN, *on, known, Verdict("accept"))))
+        if len(frame.ports) > 1:
+            base.append(Rule((_OPEN, known, Verdict("accept"))))
+        else:
+            base.append(
+                Rule(
+                    (Match("iif" if frame.there else "iifname", f'"{frame.ports[0]}"'), _OPEN, known, Verdict("accept"))
+                )
+            )
     base += [Rule((Match("iifname", f'"{port}"'), Verdict("goto", "arrived"))) for port in sorted(frame.ports)]
     for version, ip in _IP.items():
         base.append(Rule((Match(f"{ip} saddr", f"@member{version}"), Verdict("goto", "deny_spoofed"))))
