@@ -10,6 +10,7 @@ from bastide.core.error import NotFound, Refused
 from bastide.core.ids import DeviceId, is_device_id
 from bastide.core.plan import Circle, NetworkMode, Plan
 from bastide.core.profile import Direction
+from bastide.core.ruling import Ruling
 from bastide.core.standing import Stage
 from bastide.flows.describe_network import frame_of
 from bastide.flows.govern_device import Governing
@@ -26,6 +27,7 @@ from bastide.wire.gateway import FrameForm
 
 ANY = "*"
 MOST_DEVICES = 10_000
+MOST_RULINGS = 10_000
 _AT_ONCE = 500
 _WEEK = timedelta(days=7)
 HTTPS = Service(PROTOCOLS["tcp"], 443, 443)
@@ -255,9 +257,10 @@ class _Network:
     """What the network holds, read once for each profile and site however many devices are asked about."""
 
     def __init__(self, with_: Governing) -> None:
-        self._with = with_
+        self._with, self._all = with_, False
         self._files: dict[str, MUDFile | None] = {}
         self._frames: dict[str, tuple[FrameForm, Site]] = {}
+        self._rulings: dict[str, list[Ruling]] | None = None
 
     async def held(self, device: Device) -> Held:
         with_ = self._with
@@ -280,5 +283,18 @@ class _Network:
             tuple(ip_network(one) for one in frame.onboarding),
             cell.value if cell else "",
             frozenset((one.source, one.destination, PROTOCOLS[one.transport], one.port) for one in frame.conduits),
-            tuple(await with_.stores.network.rulings(with_.clock.now(), device.id)),
+            await self._ruled(device),
         )
+
+    async def _ruled(self, device: Device) -> tuple[Ruling, ...]:
+        """All rulings are read at once where they are few, as they nearly always are."""
+        network, now = self._with.stores.network, self._with.clock.now()
+        if self._rulings is None:
+            every = await network.rulings(now, None, MOST_RULINGS + 1)
+            self._all = len(every) <= MOST_RULINGS
+            self._rulings = {}
+            for one in every:
+                self._rulings.setdefault(one.device, []).append(one)
+        if self._all:
+            return tuple(self._rulings.get(device.id, ()))
+        return tuple(await network.rulings(now, device.id))

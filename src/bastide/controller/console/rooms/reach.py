@@ -55,6 +55,7 @@ def add(routes: Routes, pages: Pages) -> None:
             status=status,
             shown=page,
             verdict=reach.verdict(page),
+            looked_at=reach.looked_at(page),
             spans=tuple(reach.DAYS),
             size=size,
             asks=_asks,

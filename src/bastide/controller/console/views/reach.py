@@ -28,6 +28,8 @@ from bastide.ports.platform.stores import DeviceFilter
 DEVICES = 20_000
 DAYS: Mapping[str, int] = {"1": 1, "7": 7, "30": 30}
 MOST_CUT = 50
+MOST_LOOKED_AT = 1_000
+"""Devices whose conversations a page looks through, about a second's work; `bastide segment simulate` looks at all."""
 PAST = 5
 _WAITING = (ProposalState.OPEN, ProposalState.LEARNING)
 
@@ -124,7 +126,8 @@ async def profile_page(name: ProfileName, days: int, with_: Governing, reader: R
     settings = await stores.network.modes()
     setting = next((one for one in settings if (one.over, one.name) == (Over.PROFILE, name)), None)
     observed = {one.name for one in settings if one.over is Over.DEVICE and one.mode is NetworkMode.OBSERVE}
-    simulated = await simulate_reach(devices, file, timedelta(days=days), now, with_) if file else None
+    some = devices[:MOST_LOOKED_AT]
+    simulated = await simulate_reach(some, file, timedelta(days=days), now, with_) if file else None
     cut: list[Cut] = []
     permitted: tuple[Permitted, ...] = ()
     if simulated is not None and file is not None:
@@ -180,6 +183,16 @@ def verdict(page: ProfilePage) -> str:
         return f"Nothing that worked would be cut: {answered:,} answered flows of {len(found.devices)} devices."
     return (
         f"{found.share_cut:.1%} of {answered:,} answered flows would be cut, on {hurt} of {len(found.devices)} devices."
+    )
+
+
+def looked_at(page: ProfilePage) -> str:
+    """What the sentence does not speak of; empty where it speaks of all."""
+    if page.simulated is None or page.simulated.asked >= page.devices:
+        return ""
+    return (
+        f"The first {page.simulated.asked:,} of {page.devices:,} devices were looked at; "
+        f"`bastide segment simulate --of {page.profile.name}` looks at all."
     )
 
 
