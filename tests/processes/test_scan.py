@@ -6,10 +6,12 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bastide.adapters.sandbox.lockdown import filter_program
+from bastide.cli.scan_text import Kind, kinds
 from tests.domain.network.traffic.build import CAMERA, DNS_FRAME, pcap
 from tests.domain.network.traffic.test_findings import basic, session
 
@@ -96,6 +98,19 @@ def test_people_are_told_what_to_do_first(capture: Path) -> None:
     said = scan(capture).stdout
     assert said.index("What is on this network") < said.index("What to do first") < said.index("Devices")
     assert "critical" in said
+    assert said.index("What to do first") < said.index("What is there") < said.index("Devices")
+
+
+def test_what_there_is_adds_up_however_many_kinds_there_are() -> None:
+    def device(vendor: str, kind: str = "", weak: bool = False) -> dict[str, Any]:
+        findings = [{"code": "x:y"}] if weak else []
+        return {"type": {"value": kind}, "vendor": vendor, "randomised_mac": not vendor, "findings": findings}
+
+    many = [device(f"Maker {n}", weak=n % 2 == 0) for n in range(20)]
+    found = kinds([*many, device("Maker 1", "camera"), device("Maker 2", "camera", True), device("")], most=4)
+    assert found[0] == Kind("camera", 2, 1)
+    assert found[-1].name == "19 other kinds"
+    assert (sum(one.devices for one in found), sum(one.weak for one in found)) == (23, 11)
 
 
 def test_the_page_holds_itself_together(capture: Path, tmp_path: Path) -> None:

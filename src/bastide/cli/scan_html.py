@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from bastide.cli.output import printable
-from bastide.cli.scan_text import name_of, placed, summary_lines, urgent
+from bastide.cli.scan_text import kinds, name_of, placed, summary_lines, urgent
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--dim:#5d6b7c;--line:#d9e0e8;--card:#f6f8fa;--page:#fff;
@@ -40,6 +40,7 @@ def page(report: Mapping[str, Any], names: Sequence[str]) -> str:
         f"<title>What is on this network</title><style>{STYLE}</style></head><body>",
         f"<h1>What is on this network</h1>{lines}",
         _first(report["devices"]),
+        _kinds(report["devices"]),
         _devices(report["devices"]),
         _protocols(report),
         '<p class="dim">Made by bastide scan from recorded traffic. What was not in the traffic is not in here.</p>',
@@ -61,6 +62,17 @@ def _first(devices: Sequence[Mapping[str, Any]]) -> str:
             f"<strong>{_text(finding['title'])}</strong><p class='dim'>{named}{more}</p><p>{_text(finding['advice'])}</p></li>"
         )
     return f"<h2>What to do first</h2><ol class='first'>{''.join(items)}</ol>"
+
+
+def _kinds(devices: Sequence[Mapping[str, Any]]) -> str:
+    found = kinds(devices)
+    if len(found) < 2:
+        return ""
+    rows = "".join(
+        f"<tr><td>{one.devices}</td><td>{_text(one.name)}</td><td>{one.weak or ''}</td></tr>" for one in found
+    )
+    head = "<tr><th>Devices</th><th>Kind</th><th>With weaknesses</th></tr>"
+    return f"<h2>What is there</h2><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def _devices(devices: Sequence[Mapping[str, Any]]) -> str:

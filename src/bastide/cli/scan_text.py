@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +25,7 @@ def show(report: Mapping[str, Any], names: Sequence[str]) -> None:
     console.print(Text("What is on this network", style="bold"))
     console.print(_summary(report, names))
     _first(console, devices)
+    _kinds(console, devices)
     _devices(console, devices)
     _rest(console, report)
 
@@ -52,6 +53,37 @@ def urgent(devices: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any]
         for finding in device["findings"]:
             groups.setdefault(finding["code"], (finding, []))[1].append(device)
     return sorted(groups.values(), key=lambda group: (_RANK.index(group[0]["severity"]), -len(group[1])))
+
+
+class Kind(NamedTuple):
+    """Devices that are alike: by their type where it is known, else by their maker. ``weak`` of them show weaknesses."""
+
+    name: str
+    devices: int
+    weak: int
+
+
+def kinds(devices: Sequence[Mapping[str, Any]], most: int = 20) -> list[Kind]:
+    """What there is, the most numerous first; the rest is one line, so that the numbers add up."""
+    counted: dict[str, list[int]] = {}
+    for device in devices:
+        of = counted.setdefault(_kind(device), [0, 0])
+        of[0] += 1
+        of[1] += bool(device["findings"])
+    found = sorted((Kind(name, *of) for name, of in counted.items()), key=lambda one: (-one.devices, one.name))
+    if len(found) <= most:
+        return found
+    rest = found[most - 1 :]
+    others = Kind(f"{len(rest)} other kinds", sum(one.devices for one in rest), sum(one.weak for one in rest))
+    return [*found[: most - 1], others]
+
+
+def _kind(device: Mapping[str, Any]) -> str:
+    if device["type"]["value"]:
+        return printable(str(device["type"]["value"]))
+    if device["vendor"]:
+        return "made by " + printable(str(device["vendor"])).rstrip(", ")
+    return "with a randomised address" if device["randomised_mac"] else "of a maker that is not known"
 
 
 def size(count: int) -> str:
@@ -106,6 +138,21 @@ def _first(console: Console, devices: Sequence[Mapping[str, Any]]) -> None:
         more = f" and {len(having) - 5} more" if len(having) > 5 else ""
         console.print(Text(f"   {names}{more}", style="cyan"))
         console.print(f"   {finding['advice']}")
+    console.print()
+
+
+def _kinds(console: Console, devices: Sequence[Mapping[str, Any]]) -> None:
+    found = kinds(devices)
+    if len(found) < 2:
+        return
+    console.print(Text("What is there", style="bold"))
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("devices", justify="right")
+    table.add_column("kind")
+    table.add_column("with weaknesses", justify="right")
+    for one in found:
+        table.add_row(str(one.devices), Text(one.name), str(one.weak) if one.weak else "")
+    console.print(table)
     console.print()
 
 
