@@ -70,6 +70,9 @@ class UpSettings(BaseSettings):
     nats_server: str = ""
     evidence_days: int = Field(default=90, ge=1, le=3650)
     sample_days: int = Field(default=30, ge=1, le=3650)
+    mud_anchors: str = ""
+    mud_trust: str = ""
+    mud_private: bool = False
     # The signer reads its own table; it is named here only so that the file may hold it.
     signer: dict[str, Any] = Field(default_factory=dict)
 
