@@ -1,8 +1,11 @@
 """Observe, then enforce, over the API; and the way back that a device takes by itself."""
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from bastide.controller.workers.probation import Probation
 from bastide.core.conversation import Conversation
 from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.ids import DeviceId, EvidenceId
@@ -166,3 +169,27 @@ async def test_modes_are_set_by_whom_they_concern(house: House) -> None:
         assert len((await client.get("/modes")).json()["items"]) == 1
     async with await house.as_a(Role.VIEWER, LYON, "seer") as client:
         assert (await client.delete(f"/devices/{LAMP}/mode")).status_code == 403
+
+
+async def test_the_worker_puts_a_device_back_and_looks_at_none_while_nothing_is_on_probation(house: House) -> None:
+    await heard(house, (WEB, 5), (CLOUD, 5))
+    worker = Probation(house.deps.governing)
+    house.database.on_committed(worker.heard)
+    running = asyncio.create_task(worker.run())
+    try:
+        await gateway_denied(house, CLOUD)
+        async with await house.as_a(Role.ADMIN) as client:
+            profile = await profile_of(client)
+            await client.put(f"/profiles/{profile}/mode", json={"mode": "enforce", "anyway": True, **WHY})
+            await gateway_denied(house, CLOUD)
+            for _ in range(500):
+                if "network:mode:returned" in house.kinds():
+                    break
+                await asyncio.sleep(0.01)
+        assert house.kinds().count("network:mode:returned") == 1
+        house.clock.advance(timedelta(minutes=16))
+        assert not await worker._any()
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running

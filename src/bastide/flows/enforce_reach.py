@@ -128,6 +128,14 @@ async def judge_probation(device_id: DeviceId, with_: Governing) -> Setting | No
     return setting
 
 
+async def probation_ends(with_: Governing) -> datetime | None:
+    """When the last probation ends; None where nothing is on any."""
+    now = with_.clock.now()
+    ends = [one.changed_at + PROBATION for one in await with_.stores.network.reaches()]
+    ends += [one.probation_ends for one in await with_.stores.network.modes() if one.probation_ends is not None]
+    return max((one for one in ends if now < one), default=None)
+
+
 async def on_probation(with_: Governing) -> tuple[DeviceId, ...]:
     """The devices that are: what a restarted controller looks at first."""
     now, settings = with_.clock.now(), await with_.stores.network.modes()

@@ -22,6 +22,7 @@ CATCH_UP_S = 5.0
 OWN = ("decision:", "enforcement:")
 # Records after which every device may have to be decided on again.
 FOR_ALL = ("policy:", "profile:")
+MODES = "network:mode:"
 
 
 class Governor:
@@ -39,6 +40,8 @@ class Governor:
         for record in records:
             if record.actor == ACTOR or record.kind.startswith(OWN):
                 continue
+            if record.kind.startswith("network:") and not record.kind.startswith(MODES):
+                continue  # gateways take it up by themselves; no plan depends on it
             area, _, name = record.subject.partition(":")
             if record.kind.startswith(FOR_ALL) or area in ("profile", "site", "zone"):
                 self._all = True
