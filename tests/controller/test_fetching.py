@@ -9,7 +9,7 @@ from bastide.core.device import Attribute
 from bastide.core.error import Refused
 from bastide.core.ids import ProfileName
 from bastide.core.proposal import ProposalState
-from bastide.flows.fetch_reach import Fetching, fetch_reach, refresh
+from bastide.flows.fetch_reach import Fetching, Refreshed, fetch_reach, refresh
 from bastide.flows.propose_reach import approve
 from bastide.governance.access.roles import Role
 from bastide.network.profile.mud.signature import sign
@@ -65,15 +65,21 @@ async def test_what_was_approved_is_fetched_again_when_it_is_old_and_only_change
     fetching, last = Fetching(files, lambda: ()), dict[ProfileName, datetime]()
     made = await fetch_reach(profile, URL, "p", with_, fetching, ids)
     await approve(made.id, "it is the maker's", "p", with_)
-    assert await refresh(last, with_, fetching, ids) == []
+    nothing = Refreshed((), ())
+    assert await refresh(last, with_, fetching, ids) == nothing
     assert files.asked == [URL]
     house.clock.advance(timedelta(hours=48))  # its cache-validity
-    assert await refresh(last, with_, fetching, ids) == []
-    assert await refresh(last, with_, fetching, ids) == []
+    assert await refresh(last, with_, fetching, ids) == nothing
+    assert await refresh(last, with_, fetching, ids) == nothing
     assert files.asked == [URL, URL]  # once, and it is the same
     house.clock.advance(timedelta(hours=48))
+    gone = files.served.pop(URL)
+    assert (await refresh(last, with_, fetching, ids)).failed == (f"{profile}: {URL} does not answer.",)
+    files.served[URL] = gone
+    assert await refresh(last, with_, fetching, ids) == nothing
+    house.clock.advance(timedelta(hours=1))  # tried again in an hour, not in two days
     files.served[URL] = Fetched(mud("lamp", hosts=("192.0.2.7", "192.0.2.8")))
-    (changed,) = await refresh(last, with_, fetching, ids)
+    (changed,) = (await refresh(last, with_, fetching, ids)).made
     assert changed.state is ProposalState.OPEN
     reach = await with_.stores.network.reach(profile)
     assert reach is not None

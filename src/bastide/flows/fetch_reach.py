@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from bastide.core.error import NotFound, Refused
+from bastide.core.error import BastideError, NotFound, Refused
 from bastide.core.ids import DeviceId, ProfileName
 from bastide.core.proposal import Origin, Proposal, ProposalState
 from bastide.flows.govern_device import Governing
@@ -51,11 +51,17 @@ async def fetch_reach(
     return await _propose(profile, url, fetched, actor, with_, fetching, ids)
 
 
-async def refresh(
-    last: dict[ProfileName, datetime], with_: Governing, fetching: Fetching, ids: Ids
-) -> Sequence[Proposal]:
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What changed and was proposed, and what could not be fetched, in words; that is tried again in an hour."""
+
+    made: tuple[Proposal, ...]
+    failed: tuple[str, ...]
+
+
+async def refresh(last: dict[ProfileName, datetime], with_: Governing, fetching: Fetching, ids: Ids) -> Refreshed:
     """Fetches again what is due, and proposes what changed. ``last`` is when each was last asked for; it is kept up to date."""
-    now, made = with_.clock.now(), []
+    now, made, failed = with_.clock.now(), [], []
     newest: dict[ProfileName, Proposal] = {}
     for one in await with_.stores.network.proposals(limit=1000):
         if one.state in (ProposalState.APPROVED, ProposalState.OPEN):
@@ -64,14 +70,19 @@ async def refresh(
         if one.origin is not Origin.FETCHED or not one.document:
             continue
         file = read(one.document).file
-        due = max(one.at, last.get(profile, one.at)) + max(file.cache_validity, SHORTEST)
-        if now < due:
+        validity = max(file.cache_validity, SHORTEST)
+        if now < max(one.at, last.get(profile, one.at)) + validity:
+            continue
+        try:
+            fetched = await fetching.files.fetch(file.url)
+            if fetched.document != one.document:
+                made.append(await _propose(profile, file.url, fetched, ACTOR, with_, fetching, ids))
+        except BastideError as error:
+            last[profile] = now - validity + SHORTEST
+            failed.append(f"{profile}: {error.sentence}")
             continue
         last[profile] = now
-        fetched = await fetching.files.fetch(file.url)
-        if fetched.document != one.document:
-            made.append(await _propose(profile, file.url, fetched, ACTOR, with_, fetching, ids))
-    return made
+    return Refreshed(tuple(made), tuple(failed))
 
 
 async def _propose(

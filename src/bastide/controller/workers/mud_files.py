@@ -25,8 +25,11 @@ class MUDFileRefresh:
         """Until cancelled."""
         while True:
             try:
-                for one in await refresh(self._last, self._governing, self._fetching, self._ids):
+                done = await refresh(self._last, self._governing, self._fetching, self._ids)
+                for one in done.made:
                     LOG.info("the maker of %s changed its MUD file: %s", one.profile, one.id)
+                for sentence in done.failed:
+                    LOG.warning("a maker's file was not fetched again: %s", sentence)
             except BastideError as error:
                 LOG.warning("%s", error.sentence)
             await asyncio.sleep(EVERY_SECONDS)
