@@ -31,6 +31,7 @@ AT_LEAST = 2
 """Flows that an entry must have been seen in: one is an accident."""
 MOST_HEARD = 5_000
 MOST_TOLD = 60
+MOST_LOOKED_AT = 10_000
 
 
 async def begin_lesson(
@@ -87,7 +88,7 @@ async def end_due_lessons(with_: Governing) -> Sequence[Proposal]:
     now = with_.clock.now()
     due = [
         one
-        for one in await with_.stores.network.proposals()
+        for one in await with_.stores.network.proposals(limit=MOST_LOOKED_AT)
         if one.state is ProposalState.LEARNING and one.ends_at is not None and one.ends_at <= now
     ]
     return [await end_lesson(one.id, ACTOR, with_) for one in due]
