@@ -101,7 +101,7 @@ def _network(text: str) -> Network:
 
 def read_mud(file: Path) -> Reading:
     """A MUD file from the disk; no more of it is read than could be accepted."""
-    return read(_bounded(file, MAX_BYTES))
+    return read(bounded(file, MAX_BYTES))
 
 
 def judged_signature(file: Path, signature: Path | None, anchors: Path | None) -> Signature | None:
@@ -113,13 +113,14 @@ def judged_signature(file: Path, signature: Path | None, anchors: Path | None) -
     if anchors is None:
         raise Refused("--signature needs --anchors: a signature proves nothing without somebody to trust.")
     try:
-        trusted = read_anchors(_bounded(anchors, MAX_BYTES))
+        trusted = read_anchors(bounded(anchors, MAX_BYTES))
     except ValueError as error:
         raise Unreadable(f"{anchors} holds no certificates in PEM.") from error
-    return judge(_bounded(file, MAX_BYTES), _bounded(signature, MAX_SIGNATURE_BYTES), trusted, datetime.now(UTC))
+    return judge(bounded(file, MAX_BYTES), bounded(signature, MAX_SIGNATURE_BYTES), trusted, datetime.now(UTC))
 
 
-def _bounded(file: Path, limit: int) -> bytes:
+def bounded(file: Path, limit: int) -> bytes:
+    """The file, or one octet more than the limit: then it is too long."""
     with file.open("rb") as opened:
         return opened.read(limit + 1)
 

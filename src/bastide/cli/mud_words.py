@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bastide.cli import JUDGED_BAD
-from bastide.cli.mud import read_mud
+from bastide.cli.mud import bounded, read_mud
 from bastide.cli.output import JSON, document, printable
 from bastide.core.error import Refused
 from bastide.network.profile.change import change
@@ -76,11 +76,11 @@ def sign_file(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the signature is written (DER).")],
 ) -> None:
     """Sign a MUD file: a detached CMS signature (RFC 8520, section 13)."""
-    content = _read(file, MAX_BYTES + 1)
+    content = bounded(file, MAX_BYTES)
     read_mud(file)  # what would be refused is not signed
     try:
-        secret = load_pem_private_key(_read(key, _MAX_PEM_BYTES), None)
-        chain = x509.load_pem_x509_certificates(_read(certificates, _MAX_PEM_BYTES))
+        secret = load_pem_private_key(bounded(key, _MAX_PEM_BYTES), None)
+        chain = x509.load_pem_x509_certificates(bounded(certificates, _MAX_PEM_BYTES))
     except (ValueError, TypeError) as error:
         raise Refused(f"Key or certificates cannot be read as PEM without a password: {error}.") from error
     made = sign(content, secret, chain)
@@ -100,8 +100,3 @@ def described(one: Sentence) -> dict[str, Any]:
         "permitted": one.permitted,
         "entries": list(one.entries),
     }
-
-
-def _read(file: Path, limit: int) -> bytes:
-    with file.open("rb") as opened:
-        return opened.read(limit)

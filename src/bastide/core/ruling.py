@@ -27,6 +27,11 @@ class Ruling:
     ended_at: datetime | None = None
 
     @property
+    def key(self) -> tuple[str, str, int, bool]:
+        """By which the flow that it is about is known again: peer, transport, port, who calls."""
+        return self.peer, self.transport, self.port, self.opened_by_device
+
+    @property
     def allows(self) -> bool:
         return self.until is not None
 

@@ -9,12 +9,11 @@ from bastide.core.device import Device
 from bastide.core.error import NotFound, Refused
 from bastide.core.ids import DeviceId, is_device_id
 from bastide.core.plan import Circle, NetworkMode, Plan
-from bastide.core.profile import Direction
+from bastide.core.profile import Direction, Profile
 from bastide.core.ruling import Ruling
-from bastide.core.standing import Stage
 from bastide.flows.describe_network import frame_of
 from bastide.flows.govern_device import Governing
-from bastide.flows.simulate_reach import file_of
+from bastide.flows.simulate_reach import file_of, in_service
 from bastide.network.broker.topics import filter_subjects, subject_of
 from bastide.network.profile.amend import PROTOCOLS
 from bastide.network.profile.mud.words import MUDFile, Side
@@ -26,9 +25,7 @@ from bastide.ports.platform.stores import DeviceFilter
 from bastide.wire.gateway import FrameForm
 
 ANY = "*"
-MOST_DEVICES = 10_000
 MOST_RULINGS = 10_000
-_AT_ONCE = 500
 _WEEK = timedelta(days=7)
 HTTPS = Service(PROTOCOLS["tcp"], 443, 443)
 """What is asked about where a profile speaks of nothing."""
@@ -91,15 +88,19 @@ async def ask_reach(
     if isinstance(one, _Host) and isinstance(other, _Host):
         raise Refused("Neither end is a device; the network judges only what devices do.", code="reach:ends")
     device, peer = (one, other) if isinstance(one, Device | _Anything) else (other, one)
-    for each in [device] if isinstance(device, Device) else await _devices(wanted, with_):
+    for each in [device] if isinstance(device, Device) else await in_service(wanted, with_.stores):
         held = await network.held(each)
         if isinstance(peer, _Host):
             told += _host(held, peer, service)
         else:
             told += _everything(held)
-    backward = device is not one
-    told = [replace(each, forward=each.forward is not backward) for each in told]
-    return tuple(sorted(told, key=lambda each: not each.forward))
+    return _ordered(told, backward=device is not one)
+
+
+def _ordered(told: Sequence[Told], *, backward: bool) -> tuple[Told, ...]:
+    """The direction that was asked for first; ``backward`` where the answers were made from its second end."""
+    turned = [replace(each, forward=each.forward is not backward) for each in told]
+    return tuple(sorted(turned, key=lambda each: not each.forward))
 
 
 def _host(held: Held, host: _Host, service: Service | None) -> list[Told]:
@@ -157,17 +158,16 @@ async def _topics(one: _End, other: _End, wanted: DeviceFilter, with_: Governing
     if isinstance(device, _Host | _Topic):
         raise Refused("Only devices publish and listen at the broker; name a device or *.", code="reach:ends")
     told: list[Told] = []
-    for each in [device] if isinstance(device, Device) else await _devices(wanted, with_):
-        plan = await with_.stores.plans.current(each.id)
-        told += await _at_topic(each, plan, topic.topic, with_)
-    backward = topic is one
-    told = [replace(each, forward=each.forward is not backward) for each in told]
-    return tuple(sorted(told, key=lambda each: not each.forward))
+    profiles: dict[str, Profile] = {}
+    for each in [device] if isinstance(device, Device) else await in_service(wanted, with_.stores):
+        if each.profile not in profiles:
+            profiles[each.profile] = await with_.stores.catalogue.profile(each.profile)
+        told += _at_topic(each, await with_.stores.plans.current(each.id), profiles[each.profile], topic.topic)
+    return _ordered(told, backward=topic is one)
 
 
-async def _at_topic(device: Device, plan: Plan | None, topic: str, with_: Governing) -> list[Told]:
+def _at_topic(device: Device, plan: Plan | None, profile: Profile, topic: str) -> list[Told]:
     name = device.name or device.id
-    profile = await with_.stores.catalogue.profile(device.profile)
     found = []
     for direction in Direction:
         publishes = direction is Direction.PUBLISH
@@ -239,18 +239,6 @@ async def _resolved(with_: Governing) -> set[tuple[str, str]]:
     now = with_.clock.now()
     heard = await with_.stores.conversations.list(Wanted(now - _WEEK, now, (), 20_000))
     return {(one.peer_name, one.peer) for one in heard if one.peer_name}
-
-
-async def _devices(wanted: DeviceFilter, with_: Governing) -> list[Device]:
-    found: list[Device] = []
-    after = ""
-    while len(found) < MOST_DEVICES:
-        page = await with_.stores.devices.list(replace(wanted, after=after, limit=_AT_ONCE))
-        found += [one for one in page if one.stage is not Stage.RETIRED]
-        if len(page) < _AT_ONCE:
-            break
-        after = page[-1].id
-    return found
 
 
 class _Network:

@@ -8,13 +8,12 @@ from bastide.core.device import Device
 from bastide.core.error import NotFound
 from bastide.core.ids import DeviceId
 from bastide.core.standing import Standing
+from bastide.flows.every_device import every_device
 from bastide.flows.govern_device import Governing
 from bastide.governance.policy.decide import decide
 from bastide.governance.policy.document import BUILT_IN, parse_policy
 from bastide.governance.policy.posture import fold
 from bastide.ports.platform.stores import EVERYTHING, DeviceFilter, Scope
-
-PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +41,14 @@ async def simulate_policy(document: str, with_: Governing, scope: Scope = EVERYT
     changed, now = parse_policy(document), with_.clock.now()
     in_force = await with_.stores.policies.current()
     waivers = await with_.stores.waivers.in_force(now)
-    effects, looked_at, after = [], 0, ""
-    while page := await with_.stores.devices.list(DeviceFilter(scope=scope, after=after, limit=PAGE)):
-        for device in page:
-            posture = fold(device.id, await with_.stores.evidence.about(device), at=now)
-            before = decide(device, posture, in_force, waivers, at=now)
-            then = decide(device, posture, changed, waivers, at=now)
-            if before.standing is not then.standing:
-                effects.append(Effect(device.id, device.name, before.standing, then.standing, then.because))
-        looked_at, after = looked_at + len(page), page[-1].id
+    effects, looked_at = [], 0
+    async for device in every_device(with_.stores, DeviceFilter(scope=scope)):
+        posture = fold(device.id, await with_.stores.evidence.about(device), at=now)
+        before = decide(device, posture, in_force, waivers, at=now)
+        then = decide(device, posture, changed, waivers, at=now)
+        if before.standing is not then.standing:
+            effects.append(Effect(device.id, device.name, before.standing, then.standing, then.because))
+        looked_at += 1
     return Simulation(changed.digest, looked_at, tuple(effects))
 
 
@@ -74,8 +72,5 @@ async def ensure_policy(with_: Governing) -> Policy:
 
 
 async def all_devices(with_: Governing) -> Sequence[Device]:
-    """Every device, a page at a time."""
-    found: list[Device] = []
-    while page := await with_.stores.devices.list(DeviceFilter(after=found[-1].id if found else "", limit=PAGE)):
-        found.extend(page)
-    return found
+    """Every device."""
+    return [device async for device in every_device(with_.stores)]

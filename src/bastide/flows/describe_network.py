@@ -148,7 +148,7 @@ async def _rule(
     }
     async with with_.unit_of_work(actor) as work:
         for one in held:
-            if _same(one, flow):
+            if one.key == flow.key:
                 work.network.put_ruling(replace(one, ended_at=now))
         work.network.put_ruling(ruling)
         work.ledger.record(f"network:flow:{'allowed' if ruling.allows else 'kept-denied'}", f"device:{found.id}", told)
@@ -190,12 +190,6 @@ def _with_application(known: Profile, file: MUDFile) -> Profile:
         burst=part.burst,
         max_payload_bytes=part.max_payload_bytes,
     )
-
-
-def _same(ruling: Ruling, flow: Flow) -> bool:
-    return (ruling.peer, ruling.transport, ruling.port, ruling.opened_by_device) == (
-        flow.peer, flow.transport, flow.port, flow.opened_by_device,
-    )  # fmt: skip
 
 
 def _checked(flow: Flow) -> None:

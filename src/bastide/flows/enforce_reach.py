@@ -18,11 +18,12 @@ from bastide.core.evidence import Evidence, Subject, SubjectKind
 from bastide.core.ids import DeviceId, ProfileName
 from bastide.core.mode import Over, Setting, mode_for, setting_for
 from bastide.core.plan import NetworkMode
+from bastide.flows.every_device import every_device
 from bastide.flows.govern_device import Governing
 from bastide.flows.operator_acts import checked_reason
 from bastide.flows.simulate_reach import Simulated, devices_of, file_of, simulate_reach
-from bastide.network.profile.mud.words import Side
-from bastide.network.segmentation.probation import Denied, Missed, missed
+from bastide.network.segmentation.denial import DENIED, denied_flow
+from bastide.network.segmentation.probation import Missed, missed
 from bastide.ports.platform.conversations import Wanted
 from bastide.ports.platform.stores import DeviceFilter, Stores
 
@@ -31,10 +32,8 @@ LIMIT = 0.05
 PROBATION = timedelta(minutes=15)
 MAX_PROBATION = timedelta(days=1)
 BEFORE = timedelta(days=7)
-DENIED = "network.flow.denied"
 MOST_FACTS = 500
 MOST_HEARD = 2_000
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ async def judge_probation(device_id: DeviceId, with_: Governing) -> Setting | No
     counted = setting_for(device, settings)
     limit = counted.limit if counted else LIMIT
     facts = await stores.evidence.recent(Subject(SubjectKind.DEVICE, device_id), MOST_FACTS)
-    denied = {_denied(one) for one in facts if _counts(one, since)}
+    denied = {flow for one in facts if _counts(one, since) and (flow := denied_flow(one)) is not None}
     if not denied:
         return None
     before = await stores.conversations.list(Wanted(since - BEFORE, since, (device_id,), MOST_HEARD))
@@ -143,13 +142,10 @@ async def on_probation(with_: Governing) -> tuple[DeviceId, ...]:
     if not young and not any(one.on_probation(now) for one in settings):
         return ()
     found: list[DeviceId] = []
-    after = ""
-    while page := await with_.stores.devices.list(DeviceFilter(after=after, limit=_AT_ONCE)):
-        after = page[-1].id
-        for device in page:
-            setting = setting_for(device, settings)
-            if device.profile in young or (setting is not None and setting.on_probation(now)):
-                found.append(device.id)
+    async for device in every_device(with_.stores):
+        setting = setting_for(device, settings)
+        if device.profile in young or (setting is not None and setting.on_probation(now)):
+            found.append(device.id)
     return tuple(found)
 
 
@@ -173,17 +169,6 @@ def _counts(fact: Evidence, since: datetime) -> bool:
     return fact.kind == DENIED and fact.observed_at >= since and by_profile and enforced
 
 
-def _denied(fact: Evidence) -> Denied:
-    side = Side.TO_DEVICE if fact.body.get("side") == Side.TO_DEVICE.value else Side.FROM_DEVICE
-    protocol, port = fact.body.get("protocol"), fact.body.get("port")
-    return Denied(
-        str(fact.body.get("peer", "")),
-        protocol if isinstance(protocol, int) else -1,
-        port if isinstance(port, int) else 0,
-        side,
-    )
-
-
 def _lost(found: Missed) -> str:
     words = [
         f"{one.transport}/{one.port} {'to' if one.opened_by_device else 'from'} {one.peer_name or one.peer}"
@@ -200,14 +185,10 @@ async def _devices_under(over: Over, name: str, stores: Stores) -> tuple[Device,
         return (await stores.devices.get(DeviceId(name)),)
     if over is Over.PROFILE:
         return await devices_of(ProfileName(name), DeviceFilter(), stores)
-    found: list[Device] = []
-    after = ""
-    while page := await stores.devices.list(DeviceFilter(after=after, limit=_AT_ONCE)):
-        after = page[-1].id
-        found += [one for one in page if one.zone == name]
+    found = tuple([one async for one in every_device(stores) if one.zone == name])
     if not found:
         raise NotFound(f"No device is in the zone {name[:80]!r}.")
-    return tuple(found)
+    return found
 
 
 async def _expected(devices: Sequence[Device], now: datetime, with_: Governing) -> list[Simulated]:

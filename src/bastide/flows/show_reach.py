@@ -17,19 +17,18 @@ from bastide.core.mode import Setting, mode_for, setting_for
 from bastide.core.plan import NetworkMode
 from bastide.core.ruling import Ruling
 from bastide.flows.describe_network import frame_of
-from bastide.flows.enforce_reach import DENIED
 from bastide.flows.govern_device import Governing
 from bastide.flows.simulate_reach import file_of, judged
-from bastide.network.profile.amend import PROTOCOLS, Flow
-from bastide.network.profile.mud.words import MUDFile, Side
+from bastide.network.profile.amend import Flow
+from bastide.network.profile.mud.words import MUDFile
 from bastide.network.profile.plain import Sentence, sentences
+from bastide.network.segmentation.denial import DENIED, denied_flow
 from bastide.network.segmentation.simulate import Judged
 from bastide.network.segmentation.site import site_of
 from bastide.ports.platform.conversations import Wanted
 
 MOST_HEARD = 2_000
 MOST_FACTS = 500
-_TRANSPORTS = {number: name for name, number in PROTOCOLS.items()}
 _Key = tuple[str, str, int, bool]
 
 
@@ -83,11 +82,6 @@ class Reached:
     permitted: tuple[Permitted, ...]
     heard: tuple[Conversation, ...]
 
-    @property
-    def unanswered_for(self) -> int:
-        """Flows about which nobody said anything yet."""
-        return sum(one.ruling is None for one in self.unpermitted)
-
 
 async def show_reach(device: Device, span: timedelta, with_: Governing) -> Reached:
     """Side by side, over the last days."""
@@ -105,49 +99,52 @@ async def show_reach(device: Device, span: timedelta, with_: Governing) -> Reach
     permitted: tuple[Permitted, ...] = ()
     if file is not None:
         # What was denied is judged anew: the profile may permit it by now.
-        said = (*heard, *(_conversation(device.id, flow, last) for flow, (_, last) in tried.items()))
+        said = (*heard, *(_conversation(device.id, flow, what.last) for flow, what in tried.items()))
         found = judged(device, said, file, site_of(await frame_of(device.site, with_)))
         unpermitted = _ruled(_unpermitted(found.cut, tried, mode), rulings)
         permitted = permitted_of(file, (one for one in found.kept if one.talk.flows))
     return Reached(since, file, mode, setting_for(device, settings), unpermitted, permitted, heard)
 
 
-_Tried = Mapping[Flow, tuple[list[Evidence], datetime]]
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """How many packets of a flow gateways say they denied, and when last."""
+
+    packets: int
+    last: datetime
 
 
-def _tried(denials: Iterable[Evidence]) -> dict[Flow, tuple[list[Evidence], datetime]]:
-    """The flows that gateways say they denied, with what they said and when last."""
-    found: dict[Flow, tuple[list[Evidence], datetime]] = {}
+def _tried(denials: Iterable[Evidence]) -> dict[Flow, _Tried]:
+    found: dict[Flow, _Tried] = {}
     for fact in denials:
-        flow = _flow_of(fact)
+        flow = denied_flow(fact)
         if flow is not None:
-            facts, last = found.get(flow, ([], fact.observed_at))
-            found[flow] = ([*facts, fact], max(last, fact.observed_at))
+            known = found.get(flow, _Tried(0, fact.observed_at))
+            found[flow] = _Tried(known.packets + fact.count, max(known.last, fact.observed_at))
     return found
 
 
-def _unpermitted(cut: Iterable[Judged], tried: _Tried, mode: NetworkMode) -> dict[_Key, Unpermitted]:
+def _unpermitted(cut: Iterable[Judged], tried: Mapping[Flow, _Tried], mode: NetworkMode) -> dict[_Key, Unpermitted]:
     fate = Fate.OBSERVED if mode is NetworkMode.OBSERVE else Fate.DENIED
-    denied = {_key(flow): what for flow, what in tried.items()}
+    denied = {flow.key: what.packets for flow, what in tried.items()}
     found: dict[_Key, Unpermitted] = {}
     for one in cut:
         talk = one.talk
-        flow = Flow(talk.peer, talk.peer_name, talk.transport, talk.port, talk.opened_by_device)
-        facts, _ = denied.get(_key(flow), ([], None))
+        flow = one.flow
         last = datetime.fromtimestamp(talk.last / 1e9, UTC)
-        known = found.get(_key(flow))
+        known = found.get(flow.key)
         if known is not None:  # heard and denied, or heard as two protocols
             heard, answered = known.heard + talk.flows, known.answered or one.answered
             flow = flow if flow.peer_name else known.flow
-            found[_key(flow)] = replace(known, flow=flow, heard=heard, answered=answered, last=max(last, known.last))
+            found[flow.key] = replace(known, flow=flow, heard=heard, answered=answered, last=max(last, known.last))
             continue
-        found[_key(flow)] = Unpermitted(
+        found[flow.key] = Unpermitted(
             flow,
             talk.protocol,
             fate,
             talk.flows,
             one.answered,
-            sum(fact.count for fact in facts),
+            denied.get(flow.key, 0),
             last,
             one.because,
             one.nearest,
@@ -158,11 +155,10 @@ def _unpermitted(cut: Iterable[Judged], tried: _Tried, mode: NetworkMode) -> dic
 def _ruled(found: dict[_Key, Unpermitted], rulings: Iterable[Ruling]) -> tuple[Unpermitted, ...]:
     """With what people ruled; what nobody ruled about comes first, what was answered before the rest."""
     for ruling in rulings:
-        key = (ruling.peer, ruling.transport, ruling.port, ruling.opened_by_device)
         word = Fate.LET_THROUGH if ruling.allows else Fate.KEPT_DENIED
         flow = Flow(ruling.peer, "", ruling.transport, ruling.port, ruling.opened_by_device)
-        known = found.get(key, Unpermitted(flow, ruling.transport, word, 0, False, 0, ruling.at, "", ""))
-        found[key] = replace(known, fate=word, ruling=ruling)
+        known = found.get(ruling.key, Unpermitted(flow, ruling.transport, word, 0, False, 0, ruling.at, "", ""))
+        found[ruling.key] = replace(known, fate=word, ruling=ruling)
     return tuple(
         sorted(
             found.values(),
@@ -197,17 +193,6 @@ def _row(sentence: str, peer: str, heard: Sequence[Judged]) -> Permitted:
     )
 
 
-def _flow_of(fact: Evidence) -> Flow | None:
-    """The flow that a gateway says it denied; None where it is of no transport that a profile speaks of."""
-    protocol, port = fact.body.get("protocol"), fact.body.get("port")
-    transport = _TRANSPORTS.get(protocol) if isinstance(protocol, int) else None
-    peer = fact.body.get("peer")
-    if transport is None or not isinstance(peer, str) or not peer:
-        return None
-    out = fact.body.get("side") != Side.TO_DEVICE.value
-    return Flow(peer, "", transport, port if isinstance(port, int) else 0, out)
-
-
 def _conversation(device: DeviceId, flow: Flow, last: datetime) -> Conversation:
     """A flow that was only tried, in the form of one that was heard: of no flows, and unanswered."""
     out = flow.opened_by_device
@@ -227,7 +212,3 @@ def _conversation(device: DeviceId, flow: Flow, last: datetime) -> Conversation:
         last,
         last,
     )
-
-
-def _key(flow: Flow) -> _Key:
-    return flow.peer, flow.transport, flow.port, flow.opened_by_device

@@ -13,6 +13,7 @@ from bastide.core.device import Device
 from bastide.core.ids import ProfileName
 from bastide.core.standing import Stage
 from bastide.flows.describe_network import frame_of
+from bastide.flows.every_device import every_device
 from bastide.flows.govern_device import Governing
 from bastide.network.profile.mud.read import read
 from bastide.network.profile.mud.words import MUDFile
@@ -26,7 +27,6 @@ from bastide.ports.platform.stores import DeviceFilter, Stores
 MOST_DEVICES = 10_000
 MOST_HEARD = 2_000
 """Conversations of one device, the busiest."""
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +120,18 @@ async def devices_of(profile: ProfileName, wanted: DeviceFilter, stores: Stores)
 
     ``NotFound`` where there is no such profile."""
     await stores.catalogue.profile(profile)  # NotFound where there is none
+    return await in_service(replace(wanted, profiles=(profile,)), stores)
+
+
+async def in_service(wanted: DeviceFilter, stores: Stores) -> tuple[Device, ...]:
+    """Those among them that are not retired, ``MOST_DEVICES`` at most."""
     found: list[Device] = []
-    after = ""
-    while len(found) < MOST_DEVICES:
-        page = await stores.devices.list(replace(wanted, profiles=(profile,), after=after, limit=_AT_ONCE))
-        found += [one for one in page if one.stage is not Stage.RETIRED]
-        if len(page) < _AT_ONCE:
-            break
-        after = page[-1].id
-    return tuple(found[:MOST_DEVICES])
+    async for device in every_device(stores, wanted):
+        if device.stage is not Stage.RETIRED:
+            found.append(device)
+            if len(found) == MOST_DEVICES:
+                break
+    return tuple(found)
 
 
 def _share_cut(heard: Sequence[Heard]) -> float:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from bastide.core.evidence import Evidence, SubjectKind
 from bastide.core.ids import DeviceId
-from bastide.ports.platform.stores import DeviceFilter, Stores
+from bastide.flows.every_device import every_device
+from bastide.ports.platform.stores import Stores
 from bastide.ports.platform.units import UnitsOfWork
 
 MAX_BATCH = 1000
-PAGE = 500
 
 
 async def take_evidence(facts: Sequence[Evidence], unit_of_work: UnitsOfWork, actor: str) -> None:
@@ -36,8 +36,6 @@ async def concerned(facts: Sequence[Evidence], stores: Stores) -> Sequence[Devic
     profiles = {fact.subject.id for fact in facts if fact.subject.kind is SubjectKind.PROFILE}
     sites = {fact.subject.id for fact in facts if fact.subject.kind is SubjectKind.SITE}
     if profiles or sites:
-        after = ""
-        while page := await stores.devices.list(DeviceFilter(after=after, limit=PAGE)):
-            named |= {device.id for device in page if device.profile in profiles or device.site in sites}
-            after = page[-1].id
+        every = every_device(stores)
+        named |= {device.id async for device in every if device.profile in profiles or device.site in sites}
     return sorted(named)

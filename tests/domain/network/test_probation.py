@@ -10,8 +10,9 @@ from bastide.core.ids import DeviceId
 from bastide.core.mode import Over, Setting, mode_for, setting_for
 from bastide.core.plan import NetworkMode
 from bastide.core.ruling import Ruling
+from bastide.network.profile.amend import Flow
 from bastide.network.profile.mud.words import Side
-from bastide.network.segmentation.probation import Denied, missed
+from bastide.network.segmentation.probation import missed
 from bastide.testing.clock import EPOCH
 from tests.ports import values
 
@@ -24,8 +25,8 @@ def said(
     return Conversation(DEVICE, peer, name, "tcp", port, "tls", out, flows, 10, answers, 900, 900, EPOCH, EPOCH)
 
 
-def denied(peer: str, port: int = 443, side: Side = Side.FROM_DEVICE) -> Denied:
-    return Denied(peer, 6, port, side)
+def denied(peer: str, port: int = 443, side: Side = Side.FROM_DEVICE) -> Flow:
+    return Flow(peer, "", "tcp", port, side is Side.FROM_DEVICE)
 
 
 def test_what_is_missed_is_weighed_by_its_flows() -> None:

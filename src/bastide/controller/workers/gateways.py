@@ -24,12 +24,14 @@ from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.ids import DeviceId, EvidenceId, RequestId, is_device_id
 from bastide.core.plan import Outcome, Plan, Point
 from bastide.core.ruling import Ruling
+from bastide.flows.every_device import every_device
 from bastide.flows.take_evidence import take_evidence
+from bastide.network.segmentation.denial import DENIED
 from bastide.network.segmentation.owners import Owners
 from bastide.network.segmentation.site import Address, addresses_of
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
-from bastide.ports.platform.stores import DeviceFilter, Stores
+from bastide.ports.platform.stores import Stores
 from bastide.ports.platform.units import UnitsOfWork
 from bastide.wire.gateway import AllowanceForm, MemberForm, encode_content, encode_item, statement
 
@@ -40,7 +42,6 @@ CLASS = "gateway"
 LOOK_SECONDS = 2.0
 MAX_SAID = 1000
 FRESH_FOR = timedelta(days=1)
-PAGE = 500
 
 
 class Said(Protocol):
@@ -123,17 +124,15 @@ class GatewayEnforcer:
 
     async def _look(self) -> None:
         """One round. What one device is refused keeps no other from its due."""
-        after, described, owners = "", await self._described(), Owners()
-        while page := await self._stores.devices.list(DeviceFilter(after=after, limit=PAGE)):
-            after = page[-1].id
-            for device in page:
-                owners.note(device)
-                try:
-                    await self._again(device, described)
-                except Unavailable:
-                    raise
-                except BastideError as error:
-                    LOG.info("%s", error.sentence)
+        described, owners = await self._described(), Owners()
+        async for device in every_device(self._stores):
+            owners.note(device)
+            try:
+                await self._again(device, described)
+            except Unavailable:
+                raise
+            except BastideError as error:
+                LOG.info("%s", error.sentence)
         self._owners = owners
 
     async def said(self, gateway: DeviceId, data: bytes) -> None:
@@ -254,7 +253,7 @@ class GatewayEnforcer:
 
 
 _KINDS = {
-    "denied": "network.flow.denied",
+    "denied": DENIED,
     "drift": "gateway.rules.drift",
     "unused": "network.entry.unused",
     "lost": "gateway.denials.lost",

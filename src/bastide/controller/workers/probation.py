@@ -9,8 +9,9 @@ from datetime import datetime
 from bastide.core.audit import Record
 from bastide.core.error import BastideError, NotFound
 from bastide.core.ids import DeviceId, is_device_id
-from bastide.flows.enforce_reach import DENIED, judge_probation, on_probation, probation_ends
+from bastide.flows.enforce_reach import judge_probation, on_probation, probation_ends
 from bastide.flows.govern_device import Governing
+from bastide.network.segmentation.denial import DENIED
 
 LOG = logging.getLogger("bastide.probation")
 RETRY_SECONDS = 1.0

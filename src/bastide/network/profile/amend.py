@@ -39,6 +39,11 @@ class Flow:
     port: int
     opened_by_device: bool
 
+    @property
+    def key(self) -> tuple[str, str, int, bool]:
+        """By which it is known again, whatever name its peer was resolved from: as :attr:`bastide.core.ruling.Ruling.key`."""
+        return self.peer, self.transport, self.port, self.opened_by_device
+
 
 def entry(
     name: str,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from bastide.network.profile.amend import PROTOCOLS
+from bastide.network.profile.amend import Flow as Asked
 from bastide.network.profile.mud.words import ICMP, ICMPV6, MUDFile, Side
 from bastide.network.segmentation.explain import Flow, explain
 from bastide.network.segmentation.proof.interpret import Packet, rule_on
@@ -27,6 +28,12 @@ class Judged:
     allowed: bool
     because: str
     nearest: str = ""
+
+    @property
+    def flow(self) -> Asked:
+        """What people rule about: the conversation without what was said in it."""
+        talk = self.talk
+        return Asked(talk.peer, talk.peer_name, talk.transport, talk.port, talk.opened_by_device)
 
     @property
     def answered(self) -> bool:

@@ -133,8 +133,8 @@ def add(routes: Routes, pages: Pages) -> None:
 
 def _asks(one: Judged) -> str:
     """A conversation as the address of an act on it."""
-    return urlencode(fields_of(reach.flow_of(one)))
+    return urlencode(fields_of(one.flow))
 
 
 def _service(one: Judged) -> str:
-    return service(reach.flow_of(one))
+    return service(one.flow)

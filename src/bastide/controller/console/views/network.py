@@ -45,7 +45,7 @@ LISTED = 50
 HOUR = timedelta(hours=1)
 
 WIDTH = 1160.0
-_LEFT, _RIGHT, _NODE = 288.0, 864.0, 8.0
+LEFT, RIGHT, _NODE = 288.0, 864.0, 8.0
 _ROW, _GAP, _HEAD = 30.0, 8.0, 32.0
 
 
@@ -266,12 +266,12 @@ def _left(
         held = device.standing in (Standing.QUARANTINED, Standing.RESTRICTED)
         says = f"{device.standing}, {octets}" if held else octets
         href, tone = f"/devices/{device.id}", str(device.standing)
-        return Node(_key("l", name), _short(device.name or device.id), says, _LEFT, y, height, href, tone)
+        return Node(_key("l", name), _short(device.name or device.id), says, LEFT, y, height, href, tone)
     # What needs a person is told by the worst of a group's members.
     worst = "quarantined" if any(known[each].standing is Standing.QUARANTINED for each in devices) else ""
     says = f"{len(devices)} {'device' if len(devices) == 1 else 'devices'}, {octets}"
     href = "" if name == OTHERS else address(span, asked, opened=name)
-    return Node(_key("l", name), _short(name), says, _LEFT, y, height, href, worst)
+    return Node(_key("l", name), _short(name), says, LEFT, y, height, href, worst)
 
 
 def _right(peer: Peer, links: Sequence[Link], span: Span, asked: Asked, y: float, height: float) -> Node:
@@ -280,18 +280,22 @@ def _right(peer: Peer, links: Sequence[Link], span: Span, asked: Asked, y: float
     says = octets if asked.peer else f"{len(hosts)} {'address' if len(hosts) == 1 else 'addresses'}, {octets}"
     closed = asked.peer or peer.name == OTHERS
     href = "" if closed else address(span, asked, peer=peer.key)
-    return Node(_key("r", peer.key), _short(peer.name), says, _RIGHT, y, height, href, str(peer.kind))
+    return Node(_key("r", peer.key), _short(peer.name), says, RIGHT, y, height, href, str(peer.kind))
 
 
 def _ribbon(link: Link, start: float, end: float, width: float, known: Mapping[str, Device]) -> Ribbon:
-    left, right, middle = _LEFT + _NODE, _RIGHT, (_LEFT + _NODE + _RIGHT) / 2
-    path = f"M{left} {start:.1f}C{middle} {start:.1f} {middle} {end:.1f} {right} {end:.1f}"
     title = known[link.group].name or link.group if link.group in known else link.group
     spoken = sorted(link.protocols, key=lambda name: (-link.protocols[name], name))
     protocols = ", ".join(spoken[:4]) + (f" and {len(spoken) - 4} more" if len(spoken) > 4 else "")
     label = f"{title} and {link.peer.name}: {size(link.bytes)} in {link.flows} flows, {protocols}"
     tone = "clear" if link.clear else str(link.peer.kind)
-    return Ribbon(path, width, _key("l", link.group), _key("r", link.peer.key), tone, label)
+    return Ribbon(curve(start, end), width, _key("l", link.group), _key("r", link.peer.key), tone, label)
+
+
+def curve(start: float, end: float) -> str:
+    """The path of a ribbon from a height on the left to one on the right."""
+    left, middle = LEFT + _NODE, (LEFT + _NODE + RIGHT) / 2
+    return f"M{left} {start:.1f}C{middle} {start:.1f} {middle} {end:.1f} {RIGHT} {end:.1f}"
 
 
 def _key(side: str, name: str) -> str:

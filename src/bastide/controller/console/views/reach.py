@@ -17,7 +17,6 @@ from bastide.flows.govern_device import Governing
 from bastide.flows.propose_reach import changes_of
 from bastide.flows.show_reach import Permitted, permitted_of
 from bastide.flows.simulate_reach import Simulated, devices_of, simulate_reach
-from bastide.network.profile.amend import Flow
 from bastide.network.profile.mud.read import read
 from bastide.network.profile.mud.words import MUDFile
 from bastide.network.profile.plain import sentences
@@ -194,8 +193,3 @@ def looked_at(page: ProfilePage) -> str:
         f"The first {page.simulated.asked:,} of {page.devices:,} devices were looked at; "
         f"`bastide segment simulate --of {page.profile.name}` looks at all."
     )
-
-
-def flow_of(one: Judged) -> Flow:
-    talk = one.talk
-    return Flow(talk.peer, talk.peer_name, talk.transport, talk.port, talk.opened_by_device)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import log2
 
-from bastide.controller.console.views.network import Heading, Node, Ribbon
+from bastide.controller.console.views.network import LEFT, RIGHT, Heading, Node, Ribbon, curve
 from bastide.controller.console.views.reader import Reader
+from bastide.controller.console.views.words import counted
 from bastide.core.device import Device
 from bastide.core.ids import ProfileName, SiteName
 from bastide.core.mode import Setting, mode_for
@@ -31,7 +32,6 @@ from bastide.ports.platform.stores import DeviceFilter
 from bastide.wire.gateway import FrameForm
 
 DEVICES = 20_000
-_LEFT, _RIGHT, _NODE = 288.0, 864.0, 8.0
 _ROW, _GAP, _HEAD = 32.0, 10.0, 32.0
 
 
@@ -178,10 +178,10 @@ def _drawn(
         widths = [wide[key] for key in wide if key[0] == zone.name]
         height = max(_ROW, sum(widths) + len(widths))
         cut = zone.circles[Circle.QUARANTINE]
-        says = _count(zone.devices, "device") + (f", {cut} in quarantine" if cut else "")
+        says = counted(zone.devices, "device") + (f", {cut} in quarantine" if cut else "")
         tone = "quarantined" if cut else ""
         href = f"#zone-{zone.site}-{zone.name}"
-        nodes.append(Node(f"l-{zone.name}", zone.name, says, _LEFT, y, height, href, tone))
+        nodes.append(Node(f"l-{zone.name}", zone.name, says, LEFT, y, height, href, tone))
         start[zone.name] = y + (height - sum(widths) - len(widths)) / 2
         y += height + _GAP
     bottom, y = y, _HEAD
@@ -194,21 +194,15 @@ def _drawn(
         height = max(_ROW, sum(widths) + len(widths))
         hosts = {host for zone, _ in coming for host in zone.reaches[target] if host}
         tone = _TONE.get(target, "")
-        says = _count(len(hosts), "entry", "entries") if hosts else ""
-        nodes.append(Node(f"r-{target.name}", target.value, says, _RIGHT, y, height, "", tone))
+        says = counted(len(hosts), "entry", "entries") if hosts else ""
+        nodes.append(Node(f"r-{target.name}", target.value, says, RIGHT, y, height, "", tone))
         end = y + (height - sum(widths) - len(widths)) / 2
         for (zone, count), width in zip(coming, widths, strict=True):
             begin = start[zone.name] + width / 2
             start[zone.name] += width + 1
-            middle = (_LEFT + _NODE + _RIGHT) / 2
-            at = end + width / 2
-            path = f"M{_LEFT + _NODE} {begin:.1f}C{middle} {begin:.1f} {middle} {at:.1f} {_RIGHT} {at:.1f}"
-            label = f"{_count(count, 'device')} of {zone.name}: {target.value}"
+            path = curve(begin, end + width / 2)
+            label = f"{counted(count, 'device')} of {zone.name}: {target.value}"
             ribbons.append(Ribbon(path, width, f"l-{zone.name}", f"r-{target.name}", tone, label))
             end += width + 1
         y += height + _GAP
     return tuple(nodes), tuple(ribbons), (Heading(22, "May reach"),), max(bottom, y)
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
