@@ -10,7 +10,7 @@ import pytest
 from bastide.adapters.nats.provision import PLANS, provision_platform
 from bastide.adapters.nats.uplink import Journal
 from bastide.core.standing import Standing
-from tests.broker.house import House, opened, until
+from tests.broker.house import Enrolled, House, opened, until
 from tests.peers import require
 
 
@@ -31,10 +31,24 @@ async def stored(house: House, count: int, *, repeated: bool = False) -> None:
     await until(there, f"{count} messages are stored")
 
 
+async def send(house: House, device: Enrolled, number: int) -> None:
+    """Sends until the broker says that it keeps the message, as a device does: a broker that just came back may refuse."""
+    said: list[str] = []
+
+    async def acknowledged() -> bool:
+        said.append((await house.mosquitto_pub(device, "telemetry", f'{{"n": {number}}}')).stdout)
+        return "PUBACK" in said[-1]
+
+    try:
+        await until(acknowledged, f"message {number} is acknowledged")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {said[-1]}") from error
+
+
 async def test_a_broker_that_lost_its_store_goes_on_after_the_batches_that_are_in_files(house: House) -> None:
     device = await house.enrol()
     for number in range(3):
-        await house.mosquitto_pub(device, "telemetry", f'{{"n": {number}}}')
+        await send(house, device, number)
     await stored(house, 3)
     last = (await Journal(house.broker.open.platform, "p0").bounds())[1]
 
@@ -47,7 +61,7 @@ async def test_a_broker_that_lost_its_store_goes_on_after_the_batches_that_are_i
     await house.decide(device.id, Standing.TRUSTED)
 
     for number in range(3, 6):
-        await house.mosquitto_pub(device, "telemetry", f'{{"n": {number}}}')
+        await send(house, device, number)
     await stored(house, 6, repeated=True)
     assert (await Journal(house.broker.open.platform, "p0").bounds())[1] > last
     assert {value for _, _, value in await house.samples.latest(device.id, 10)} == {0, 1, 2, 3, 4, 5}
