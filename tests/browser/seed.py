@@ -47,6 +47,7 @@ from bastide.core.mode import Over
 from bastide.core.plan import Point
 from bastide.core.standing import Stage, Standing
 from bastide.flows import operator_acts
+from bastide.flows.admissions import AdmittingPeople
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import Claiming
 from bastide.flows.describe_kinds import ensure_generic, put_profile
@@ -223,7 +224,10 @@ async def open_town(folder: Path, leaf: Leaf, port: int = 8500, *, written: Path
     app = create_app(deps)
     claiming = Claiming(governing, units, CredentialReads(database), ids)
     enrolment = Enrolment(
-        claiming, "https://localhost:9443/.well-known/est", ("localhost", 8883), "~/.local/share/bastide/trust"
+        AdmittingPeople(claiming, stores.admissions),
+        "https://localhost:9443/.well-known/est",
+        ("localhost", 8883),
+        "~/.local/share/bastide/trust",
     )
     install(
         app,

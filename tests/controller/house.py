@@ -25,6 +25,7 @@ from bastide.adapters.sql.ledger_tree import SQLLedgerTree
 from bastide.adapters.sql.migrate import migrate
 from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.controller.api.access import CSRF_HEADER
+from bastide.controller.api.admissions import admission_routes
 from bastide.controller.api.app import PREFIX, create_app
 from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
@@ -39,6 +40,7 @@ from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
 from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, OwnerName, ProfileName, SiteName, ZoneName
 from bastide.core.plan import Point
 from bastide.core.standing import Stage, Standing
+from bastide.flows.admissions import AdmittingPeople
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import Claiming
 from bastide.flows.describe_kinds import ensure_class
@@ -179,11 +181,18 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
                 work.devices.add(_device(id, site, clock))
         claiming = Claiming(governing, units, stores.credentials, ids)
         bundles = SQLBundles(f"sqlite:///{folder / 'state.db'}")
+        admitting = AdmittingPeople(claiming, stores.admissions)
         claims = claims_routes(claiming, "https://localhost:9443/.well-known/est")
         app = create_app(
-            deps, more=[claims, export_routes(bundles), fetch_routes(Fetching(MemoryMUDFiles(), lambda: ()))]
+            deps,
+            more=[
+                claims,
+                admission_routes(admitting),
+                export_routes(bundles),
+                fetch_routes(Fetching(MemoryMUDFiles(), lambda: ())),
+            ],
         )
-        enrolment = Enrolment(claiming, "https://localhost:9443/.well-known/est", ("localhost", 8883), "trust")
+        enrolment = Enrolment(admitting, "https://localhost:9443/.well-known/est", ("localhost", 8883), "trust")
         install(app, "bastide.test/ledger+00000000+AAAA", enrolment, dict)
         house = House(app, deps, door, database, clock, records, live, points)
         for id in (LAMP, PUMP):

@@ -41,6 +41,13 @@ CHECKS = [
 # A schema cannot say what these take: a secret that was handed out, a policy's rules, a key's answer. The tests beside this
 # one ask them well.
 NEEDS_MORE_THAN_A_SCHEMA = {
+    "DELETE /api/v1/enrolment/vendors/{vendor}",
+    "DELETE /api/v1/enrolment/vendors/{vendor}/expected/{serial}",
+    "DELETE /api/v1/enrolment/windows/{window}",
+    "POST /api/v1/enrolment/requests/{request}/approval",
+    "POST /api/v1/enrolment/requests/{request}/refusal",
+    "POST /api/v1/enrolment/vendors/{vendor}/expected",
+    "PUT /api/v1/enrolment/vendors/{vendor}",
     "POST /api/v1/sign-in/link",
     "POST /api/v1/sign-in/password",
     "POST /api/v1/sign-in/passkey",

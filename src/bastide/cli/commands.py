@@ -27,6 +27,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("inventory", "bastide.cli.inventory:app", "What there is: search, take out, bring in, merge and split."),
     Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
+    Command("vendor", "bastide.cli.vendor:app", "Makers whose devices prove themselves, and the devices to expect."),
+    Command("enrolment", "bastide.cli.enrolment:app", "Let devices ask without any proof; approve or decline them."),
     Command("profile", "bastide.cli.profile:app", "What each kind of device is expected to say and hear."),
     Command("reach", "bastide.cli.reach:reach", "Who may ever reach what: devices, hosts, topics; and why not."),
     Command("segment", "bastide.cli.segment:app", "Who may talk to whom on the network; proved by real packets."),

@@ -72,6 +72,8 @@ class Listener:
         self._config.load()
         if self._config.ssl is not None:
             self._config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+            # A vendor may name the CA that signs its devices, and keep its root to itself.
+            self._config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             if refused is not None:
                 hear_refusals(self._config.ssl, refused)
         self._server = _Server(self._config)
@@ -86,6 +88,11 @@ class Listener:
 
     def stop(self) -> None:
         self._server.should_exit = True
+
+    def trust(self, authorities: str) -> None:
+        """New connections may show certificates of these CAs (PEM), too, until the process ends."""
+        if self._config.ssl is not None:
+            self._config.ssl.load_verify_locations(cadata=authorities)
 
     def renew(self) -> None:
         """New connections get the certificate that the files hold now."""

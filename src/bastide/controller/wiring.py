@@ -31,6 +31,7 @@ from bastide.adapters.sql.ledger_tree import SQLLedgerTree
 from bastide.adapters.sql.migrate import migrate
 from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.adapters.tls.leaves import LeafFiles, new_signing_key
+from bastide.controller.api.admissions import admission_routes
 from bastide.controller.api.app import create_app
 from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.deps import Deps
@@ -52,10 +53,12 @@ from bastide.controller.workers.lessons import Lessons
 from bastide.controller.workers.mud_files import MUDFileRefresh
 from bastide.controller.workers.probation import Probation
 from bastide.controller.workers.silence import Silence
+from bastide.controller.workers.vendors import Vendors
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
 from bastide.core.error import Unavailable
 from bastide.core.plan import CredentialState
 from bastide.device.identity.certificate import fingerprint
+from bastide.flows.admissions import AdmittingPeople
 from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import Claiming
@@ -173,8 +176,15 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         HTTPSMUDFiles(config.mud_trust, private=config.mud_private),
         lambda: _anchors(config.mud_anchors or directory.trust / "makers.pem"),
     )
-    console = create_app(deps, more=[claims_routes(claiming, est_url), export_routes(bundles), fetch_routes(fetching)])
-    enrolment = Enrolment(claiming, est_url, (config.host, config.mqtt_port), str(directory.trust))
+    admitting = AdmittingPeople(claiming, house.stores.admissions)
+    more = [
+        claims_routes(claiming, est_url),
+        admission_routes(admitting),
+        export_routes(bundles),
+        fetch_routes(fetching),
+    ]
+    console = create_app(deps, more=more)
+    enrolment = Enrolment(admitting, est_url, (config.host, config.mqtt_port), str(directory.trust))
     install(
         console,
         (directory.trust / "checkpoint.vkey").read_text().strip(),
@@ -199,6 +209,9 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     if not config.nats_url:
         renewals["nats"] = broker.certificate_renewed
     leaves.renewed = lambda purpose: renewals.get(purpose, lambda: None)()
+    vendors = Vendors(house.stores.admissions, listeners["endpoints"].trust)
+    house.database.on_committed(vendors.heard)
+    workers.start("vendors", vendors.run)
     workers.start("governor", governor.run)
     workers.start("probation", probation.run)
     workers.start("lessons", Lessons(governing).run)
@@ -371,7 +384,9 @@ def _endpoints(house: House, governing: Governing, broker: BrokerSide) -> Endpoi
         (trust / "plan.pub").read_text(),
         house.config.nats_url or f"tls://{house.config.host}:{house.config.nats_port}",
     )
-    return Endpoints(enrolling, house.stores.devices, authorities, revocations, statuses, gateways)
+    return Endpoints(
+        enrolling, house.stores.devices, authorities, revocations, statuses, house.stores.admissions, gateways
+    )
 
 
 def _certificates(directory: DataDirectory) -> dict[str, bytes]:

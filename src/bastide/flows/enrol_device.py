@@ -5,18 +5,13 @@ with the same key again gives the same certificate until the claim expires (the 
 another key it is refused, and the device that used it gets evidence of that.
 """
 
-import logging
-
-from bastide.core.error import BastideError, Conflict
-from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
+from bastide.core.error import Conflict, Refused
+from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.ids import ClaimId, DeviceId, EvidenceId, RecordId, RequestId
 from bastide.device.credential.claim import Claim, ClaimState, check_secret, check_usable, spent, used
 from bastide.device.credential.issuance import Certificate, Issuance, Progress, Purpose
 from bastide.device.identity.request import CertificateRequest, accept_request
-from bastide.flows.govern_device import enforce, govern_device
-from bastide.flows.issue_certificate import ACTOR, Enrolling, finish_issuance, intend, observe
-
-log = logging.getLogger("bastide.enrolment")
+from bastide.flows.issue_certificate import ACTOR, Enrolling, admit, finish_issuance, intend, observe
 
 
 async def enrol_device(name: str, secret: str, csr: bytes, label: str, with_: Enrolling) -> Certificate:
@@ -41,6 +36,7 @@ async def enrol_device(name: str, secret: str, csr: bytes, label: str, with_: En
         not_after=ends,
         record=RecordId(""),
         name=claim.name,
+        way=f"claim:{claim.id}",
     )
     try:
         async with with_.units(f"claim:{claim.id}") as work:
@@ -50,25 +46,10 @@ async def enrol_device(name: str, secret: str, csr: bytes, label: str, with_: En
         current = check_secret(await with_.reads.claim(claim.id), secret)
         check_usable(current, label, with_.clock.now())
         return await _again(current, request, with_)
-    certificate = await finish_issuance(issuance, with_)
-    await _decide(certificate.device, with_)
-    return certificate
-
-
-async def _decide(device: DeviceId, with_: Enrolling) -> None:
-    """Lets the loop decide before the device is answered: it will connect the moment it has its certificate.
-
-    The governor does the same at the same time. Whichever is second finds the decision made, and makes sure that it holds.
-    """
-    if with_.governing is None:
-        return
-    try:
-        governed = await govern_device(device, with_.governing)
-        current = await with_.governing.stores.plans.current(device)
-        if governed.plan is None and current is not None:
-            await enforce(current, with_.governing)
-    except BastideError as error:  # the certificate stands; the governor goes on until the decision holds
-        log.warning("device %s is not decided on yet: %s", device, error.sentence)
+    except Refused as refused:
+        await report_shared(request, refused, with_)
+        raise
+    return await admit(issuance, with_)
 
 
 async def _again(claim: Claim, request: CertificateRequest, with_: Enrolling) -> Certificate:
@@ -76,7 +57,8 @@ async def _again(claim: Claim, request: CertificateRequest, with_: Enrolling) ->
     if issuance is None:
         raise used(claim)
     if issuance.key != request.key_digest.hex():
-        await _report(issuance, claim, with_)
+        # A mistake of whoever sets devices up, or a claim that was read by somebody else.
+        await _tell("identity.claim.reused", issuance.device, {"claim": claim.id}, with_)
         raise used(claim)
     certificate = await with_.reads.certificate_for(issuance.request)
     if certificate is not None:
@@ -86,18 +68,25 @@ async def _again(claim: Claim, request: CertificateRequest, with_: Enrolling) ->
     return await finish_issuance(issuance, with_)
 
 
-async def _report(issuance: Issuance, claim: Claim, with_: Enrolling) -> None:
-    """A second key under one claim: a mistake of whoever sets devices up, or a claim that was read by somebody else."""
+async def report_shared(request: CertificateRequest, refused: Refused, with_: Enrolling) -> None:
+    """A key that comes from two devices: the one that has it learns that it is no secret any more."""
+    holder = await with_.reads.holder(request.key_digest.hex())
+    if refused.reason == "enrolment:key:shared" and holder is not None:
+        await _tell("identity.key.shared", holder, {"key": request.key_digest.hex()}, with_)
+
+
+async def _tell(kind: str, device: DeviceId, body: dict[str, Fact], with_: Enrolling) -> None:
+    """Evidence against a device that is enrolled, for what was tried in its place."""
     now = with_.clock.now()
     async with with_.units(ACTOR) as work:
         fact = Evidence(
             id=EvidenceId(with_.ids.mint("e")),
-            kind="identity.claim.reused",
-            subject=Subject(SubjectKind.DEVICE, issuance.device),
+            kind=kind,
+            subject=Subject(SubjectKind.DEVICE, device),
             source="est",
             trust=Trust.MEASURED,
             observed_at=now,
             received_at=now,
-            body={"claim": claim.id},
+            body=body,
         )
         observe(work, fact)

@@ -18,7 +18,7 @@ from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
 from bastide.core.ids import EvidenceId, ProfileName, ZoneName
 from bastide.core.standing import Stage, Standing
 from bastide.device.credential.issuance import Certificate, Issuance, Purpose, issued
-from bastide.flows.govern_device import Governing
+from bastide.flows.govern_device import Governing, enforce, govern_device
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.ports.platform.catalogue import CatalogueReads
@@ -31,6 +31,12 @@ LIFETIME = timedelta(days=30)
 BACKDATED = timedelta(minutes=5)
 _GENERIC = ProfileName("generic")
 _DEFAULT_ZONE = ZoneName("default")
+
+_OBSERVED = {
+    Purpose.ENROL: "identity.enrolled",
+    Purpose.RENEW: "identity.renewed",
+    Purpose.REENROL: "identity.reenrolled",
+}
 
 log = logging.getLogger("bastide.enrolment")
 
@@ -68,6 +74,7 @@ def intend(work: CredentialUnitOfWork, issuance: Issuance) -> Issuance:
             "purpose": issuance.purpose.value,
             "class": issuance.device_class,
             "claim": issuance.claim,
+            "way": issuance.way,
             "key": issuance.key,
             "not_before": issuance.not_before.isoformat(),
             "not_after": issuance.not_after.isoformat(),
@@ -100,6 +107,8 @@ async def finish_issuance(issuance: Issuance, with_: Enrolling) -> Certificate:
             work.credentials.issued(certificate)
             if issuance.purpose is Purpose.ENROL:
                 work.devices.add(_device(issuance, profile, certificate.issued_at))
+            if issuance.purpose is Purpose.REENROL:
+                work.credentials.supersede(issuance.device, certificate.serial, certificate.issued_at)
             _observe(work, issuance, certificate, with_)
             work.ledger.record(
                 "signing:device:issued",
@@ -117,6 +126,26 @@ async def finish_issuance(issuance: Issuance, with_: Enrolling) -> Certificate:
         if stored is None:
             raise
         return stored
+    return certificate
+
+
+async def admit(issuance: Issuance, with_: Enrolling) -> Certificate:
+    """Takes an intended issuance to its certificate, and lets the loop decide before the device is answered: it will connect the
+    moment it has it.
+
+    The governor does the same at the same time. Whichever is second finds the decision made, and makes sure that it holds.
+    """
+    certificate = await finish_issuance(issuance, with_)
+    if with_.governing is None:
+        return certificate
+    device = certificate.device
+    try:
+        governed = await govern_device(device, with_.governing)
+        current = await with_.governing.stores.plans.current(device)
+        if governed.plan is None and current is not None:
+            await enforce(current, with_.governing)
+    except BastideError as error:  # the certificate stands; the governor goes on until the decision holds
+        log.warning("device %s is not decided on yet: %s", device, error.sentence)
     return certificate
 
 
@@ -173,13 +202,18 @@ def _observe(work: CredentialUnitOfWork, issuance: Issuance, certificate: Certif
     now = certificate.issued_at
     fact = Evidence(
         id=EvidenceId(with_.ids.mint("e")),
-        kind="identity.enrolled" if issuance.purpose is Purpose.ENROL else "identity.renewed",
+        kind=_OBSERVED[issuance.purpose],
         subject=Subject(SubjectKind.DEVICE, issuance.device),
         source="est",
         trust=Trust.AUTHENTICATED,
         observed_at=now,
         received_at=now,
-        body={"fingerprint": certificate.fingerprint, "key": certificate.key, "claim": issuance.claim},
+        body={
+            "fingerprint": certificate.fingerprint,
+            "key": certificate.key,
+            "claim": issuance.claim,
+            "way": issuance.way,
+        },
     )
     observe(work, fact)
 

@@ -94,6 +94,13 @@ def test_trailing_bytes_and_truncation_are_unreadable() -> None:
         assert refusal(GOOD[:end]) == "signer:csr:unreadable"
 
 
+def test_a_signature_that_does_not_fill_its_last_octet_is_unreadable() -> None:
+    signature = x509.load_der_x509_csr(GOOD).signature
+    changed = bytearray(GOOD)
+    changed[-len(signature) - 1] ^= 1
+    assert refusal(bytes(changed)) == "signer:csr:unreadable"
+
+
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, 7))
 def test_one_flipped_bit_never_passes(at: int, bit: int) -> None:
     changed = bytearray(GOOD)

@@ -30,6 +30,8 @@ from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.controller.endpoints.app import Endpoints, create_endpoints_app, refused_in_handshake
 from bastide.controller.endpoints.peer import PeerCertificateProtocol
 from bastide.controller.serving import Leaf, Listener
+from bastide.controller.workers.vendors import Vendors
+from bastide.flows.admissions import AdmittingPeople
 from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.claims import Claiming, NewClaim, create_claim
 from bastide.flows.govern_device import Governing
@@ -115,6 +117,10 @@ class Platform:
     made: int = field(default=0)
 
     @property
+    def people(self) -> AdmittingPeople:
+        return AdmittingPeople(self.claiming, self.stores.admissions)
+
+    @property
     def base(self) -> str:
         return f"https://localhost:{self.port}"
 
@@ -159,7 +165,9 @@ async def platform(data: Path) -> AsyncIterator[Platform]:
     issuing = x509.load_der_x509_certificate(authorities[0])
     new_key = partial(ec.generate_private_key, ec.SECP256R1())
     statuses = StatusAnswers(issuing, units, stores.credentials, ledger, client, clock, ids, new_key)
-    app = create_endpoints_app(Endpoints(enrolling, stores.devices, authorities, revocations, statuses))
+    app = create_endpoints_app(
+        Endpoints(enrolling, stores.devices, authorities, revocations, statuses, stores.admissions)
+    )
     leaf = await _leaf(data, units, ledger, client, ids)
     port = free_ports(1)[0]
     trusted = data / "trust" / "authorities.pem"
@@ -168,6 +176,9 @@ async def platform(data: Path) -> AsyncIterator[Platform]:
         app, "127.0.0.1", port, leaf, protocol=PeerCertificateProtocol, client_ca=trusted, refused=refused
     )
     serving = asyncio.create_task(listener.run())
+    vendors = Vendors(stores.admissions, listener.trust)
+    database.on_committed(vendors.heard)
+    naming = asyncio.create_task(vendors.run())
     async with asyncio.timeout(START_SECONDS):
         while not listener.serving:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -190,7 +201,8 @@ async def platform(data: Path) -> AsyncIterator[Platform]:
         listener.stop()
         await serving
         sequencing.cancel()
-        await asyncio.gather(sequencing, return_exceptions=True)
+        naming.cancel()
+        await asyncio.gather(sequencing, naming, return_exceptions=True)
         await client.close()
         await tree.close()
         await database.close()

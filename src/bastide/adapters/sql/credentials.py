@@ -111,6 +111,12 @@ class CredentialWrites:
     def refused(self, request: RequestId) -> None:
         self._end(request, Progress.REFUSED)
 
+    def supersede(self, device: DeviceId, serial: str, at: datetime) -> None:
+        others = (certificates.c.device == device) & (certificates.c.serial != serial)
+        revoked = certificates.c.state != CredentialState.REVOKED.value
+        gone = update(certificates).where(others, revoked).values(state=CredentialState.REVOKED.value, changed_at=at)
+        self._unit.change(lambda connection: _run(connection, gone, {}))
+
     def forget(self, before: datetime) -> None:
         for gone in (
             delete(claims).where(claims.c.expires_at < before),
@@ -135,6 +141,11 @@ class CredentialReads:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def holder(self, key: str) -> DeviceId | None:
+        given = {"key": key, "device": ""}
+        row = await self._database.read(lambda connection: connection.execute(_ANOTHERS, given).first())
+        return None if row is None else DeviceId(row.device)
 
     async def claim(self, id: ClaimId) -> Claim | None:
         return await self._one(_CLAIM, id, _claim)

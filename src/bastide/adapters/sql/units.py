@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bastide.adapters.sql.access import AccessReads, AccessWrites
+from bastide.adapters.sql.admissions import AdmissionReads, AdmissionWrites
 from bastide.adapters.sql.catalogue import CatalogueReads, CatalogueWrites
 from bastide.adapters.sql.conversations import ConversationReads, ConversationWrites
 from bastide.adapters.sql.credentials import CredentialReads, CredentialWrites
@@ -38,6 +39,7 @@ class SQLUnitOfWork:
         self.network = NetworkWrites(unit)
         self.access = AccessWrites(unit)
         self.credentials = CredentialWrites(unit)
+        self.admissions = AdmissionWrites(unit)
         self.ledger = LedgerWrites(unit, actor, clock, ids)
 
 
@@ -74,3 +76,4 @@ class SQLStores:
         self.network = NetworkReads(database)
         self.access = AccessReads(database)
         self.credentials = CredentialReads(database)
+        self.admissions = AdmissionReads(database)

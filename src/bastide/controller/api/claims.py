@@ -64,7 +64,7 @@ def claims_routes(with_: Claiming, est_url: str) -> Routes:
     async def list_all_claims(asking: Asking, limit: Limit = 100, after: After = "") -> Page[ClaimOut]:
         """Claims, newest first."""
         found = await list_claims(with_, limit, after)
-        seen = [_out(claim, with_) for claim in found if _inside(claim.device_class, claim.site, asking)]
+        seen = [_out(claim, with_) for claim in found if asking.scope.holds(claim.device_class, claim.site)]
         more = page(found, limit, found[-1].id if found else "")
         return Page(items=seen, next=more.next)
 
@@ -94,22 +94,17 @@ def claims_routes(with_: Claiming, est_url: str) -> Routes:
     async def revoke_a_claim(claim: ClaimIn, asking: Asking) -> ClaimOut:
         """Ends an open claim."""
         held = await with_.reads.claim(ClaimId(claim))
-        if held is None or not _inside(held.device_class, held.site, asking):
+        if held is None or not asking.scope.holds(held.device_class, held.site):
             raise NotFound(f"There is no claim {claim}. `bastide claim list` shows those that there are.")
         return _out(await revoke_claim(ClaimId(claim), asking.actor, with_), with_)
 
     async def _permit(asked: NewClaimIn, asking: Principal) -> None:
         """A limited account makes claims inside its limits only; it also registers no class, which is the fleet's."""
         entry = await with_.governing.stores.catalogue.device_class(DeviceClass(asked.device_class))
-        if not _inside(entry.name, SiteName(asked.site) if asked.site else entry.site, asking):
+        if not asking.scope.holds(entry.name, SiteName(asked.site) if asked.site else entry.site):
             raise NotPermitted("The claim would be for a class or site outside your sites and classes.")
 
     return routes
-
-
-def _inside(device_class: DeviceClass, site: SiteName, asking: Principal) -> bool:
-    scope = asking.scope
-    return (not scope.sites or site in scope.sites) and (not scope.classes or device_class in scope.classes)
 
 
 def _out(claim: Claim, with_: Claiming) -> ClaimOut:

@@ -20,9 +20,11 @@ from bastide.core.ids import DeviceId
 from bastide.core.plan import CredentialState, UpdateEligibility
 from bastide.device.credential.ocsp import MAX_REQUEST_BYTES, unsigned_answer
 from bastide.device.identity.certificate import fingerprint
+from bastide.flows.admit_device import Admitting
 from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.issue_certificate import Enrolling
 from bastide.flows.publish_revocations import RevocationList
+from bastide.ports.platform.admissions import AdmissionReads
 from bastide.ports.platform.stores import DeviceReads
 from bastide.wire.nkeys import Kind, decode_public
 
@@ -36,6 +38,7 @@ class Endpoints:
     authorities: Sequence[bytes]
     revocations: RevocationList
     statuses: StatusAnswers
+    admissions: AdmissionReads
     gateways: "Gateways | None" = None
 
 
@@ -51,7 +54,8 @@ class Gateways:
 def create_endpoints_app(deps: Endpoints) -> Starlette:
     """The ASGI app. Serve it with ``PeerCertificateProtocol``, or no device is ever known by its certificate."""
     refusals = Refusals(deps.enrolling.units, deps.enrolling.clock)
-    est = EST(deps.enrolling, deps.devices, deps.authorities, refusals)
+    admitting = Admitting(deps.enrolling, deps.admissions, deps.devices)
+    est = EST(deps.enrolling, deps.devices, deps.authorities, refusals, admitting)
 
     async def eligibility(request: Request) -> Response:
         current = peer_certificate(request.scope)

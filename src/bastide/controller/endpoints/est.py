@@ -1,7 +1,8 @@
 """Enrolment over Secure Transport: RFC 7030, with the clarifications of RFC 8951, under ``/.well-known/est``.
 
 - 3.2.2: operations may stand below one path label; here it names a device class. 3.2.3: HTTP Basic, with a claim's name and
-  password. 4.1 ``cacerts``, 4.2.1 ``simpleenroll``, 4.2.2 ``simplereenroll`` (needs the current certificate in TLS).
+  password; a manufacturer certificate (IEEE 802.1AR) in TLS; or neither, where a person approves (4.2.3: 202 and Retry-After
+  until then). 4.1 ``cacerts``, 4.2.1 ``simpleenroll``, 4.2.2 ``simplereenroll`` (needs the current certificate in TLS).
 - 4.3 ``fullcmc``, 4.4 ``serverkeygen``: not offered, answered 501 with a reason. 4.5 ``csrattrs`` (RFC 9908): which key and
   signature a request should have.
 - RFC 8951 3.1: no Content-Transfer-Encoding is expected; the answers carry one, which strict RFC 7030 clients want.
@@ -17,12 +18,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bastide.controller.endpoints.peer import peer_certificate
+from bastide.controller.endpoints.peer import peer_certificate, peer_chain
 from bastide.controller.endpoints.refusals import Refusals, answer
 from bastide.core.error import BastideError, Refused
 from bastide.core.ids import is_name
 from bastide.device.credential.est import MAX_BODY_BYTES, certs_only, csr_attributes, decode_body
+from bastide.device.credential.issuance import Certificate
 from bastide.device.identity.certificate import fingerprint
+from bastide.flows.admit_device import Admitting, admit_anybody, admit_manufactured
 from bastide.flows.enrol_device import enrol_device
 from bastide.flows.issue_certificate import Enrolling
 from bastide.flows.renew_device import renew_device
@@ -38,6 +41,10 @@ _NOT_OFFERED = {
     ),
 }
 _NO_CMP = "CMP (RFC 4210, RFC 9480) is not offered here. Enrol over EST: /.well-known/est/simpleenroll."
+_NEEDS_A_CLAIM = (
+    "Enrolment needs a claim: send its user name and password by HTTP Basic authentication. `bastide claim create --class NAME` "
+    "makes one."
+)
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -49,6 +56,7 @@ class EST:
     devices: DeviceReads
     authorities: Sequence[bytes]
     refusals: Refusals
+    admitting: Admitting
 
     def routes(self) -> list[Route]:
         routes = []
@@ -91,10 +99,27 @@ class EST:
         label = request.path_params.get("label", "")
         if label and not is_name(label):
             raise Refused(f"{label[:64]!r} is not the name of a device class.", code="enrolment:claim:class")
-        name, secret = _credentials(request)
-        der = decode_body(await _body(request))
-        certificate = await enrol_device(name, secret, der, label, self.enrolling)
+        if "authorization" in request.headers:
+            name, secret = _credentials(request)
+            der = decode_body(await _body(request))
+            certificate = await enrol_device(name, secret, der, label, self.enrolling)
+        else:
+            certificate = await self._admit(request, label)
         return _certificates([certificate.der])
+
+    async def _admit(self, request: Request, label: str) -> Certificate:
+        """Without a claim: by a manufacturer certificate, or by asking. ``Refused`` asks for a claim where neither goes."""
+        source = request.client.host if request.client else ""
+        shown = peer_chain(request.scope)
+        if shown and await self.enrolling.reads.certificate(fingerprint(shown[0])) is None:
+            der = decode_body(await _body(request))
+            return await admit_manufactured(shown, der, label, source, self.admitting)
+        if not shown:
+            der = decode_body(await _body(request))
+            certificate = await admit_anybody(der, label, source, self.admitting)
+            if certificate is not None:
+                return certificate
+        raise Refused(_NEEDS_A_CLAIM, code="enrolment:credentials:missing")
 
     async def renew(self, request: Request) -> Response:
         current = peer_certificate(request.scope)
@@ -143,11 +168,7 @@ def _credentials(request: Request) -> tuple[str, str]:
     given = request.headers.get("authorization", "")
     scheme, _, encoded = given.partition(" ")
     if scheme.lower() != "basic":
-        raise Refused(
-            "Enrolment needs a claim: send its user name and password by HTTP Basic authentication. `bastide claim create "
-            "--class NAME` makes one.",
-            code="enrolment:credentials:missing",
-        )
+        raise Refused(_NEEDS_A_CLAIM, code="enrolment:credentials:missing")
     try:
         name, colon, secret = b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (NotBase64, ValueError):

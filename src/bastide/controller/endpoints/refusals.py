@@ -12,6 +12,7 @@ from datetime import datetime
 from starlette.responses import PlainTextResponse, Response
 
 from bastide.core.error import BastideError, Refused
+from bastide.device.credential.admission import RETRY_AFTER, Waiting
 from bastide.flows.issue_certificate import ACTOR
 from bastide.ports.clock import Clock
 from bastide.ports.platform.credentials import CredentialUnitsOfWork
@@ -26,6 +27,8 @@ _STATUS = (
     ("enrolment:credentials:", 401),
     ("enrolment:claim:unknown", 401),
     ("enrolment:claim:", 403),
+    ("enrolment:manufacturer:", 403),
+    ("enrolment:request:", 403),
     ("enrolment:body:too-large", 413),
     ("enrolment:body:slow", 408),
     ("enrolment:media-type", 415),
@@ -38,6 +41,8 @@ _STATUS = (
 
 def answer(error: BastideError) -> Response:
     """The refusal as an answer: its sentence is the body, so that whoever sets up the device reads what to do."""
+    if isinstance(error, Waiting):
+        return PlainTextResponse(f"{error.sentence}\n", 202, {"Retry-After": f"{RETRY_AFTER.total_seconds():.0f}"})
     if not isinstance(error, Refused):
         return PlainTextResponse(f"{error.sentence}\n", 503, {"Retry-After": RETRY_AFTER_SECONDS})
     status = next((status for prefix, status in _STATUS if error.reason.startswith(prefix)), 400)

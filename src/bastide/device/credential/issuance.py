@@ -18,6 +18,7 @@ from bastide.device.identity.certificate import fingerprint
 class Purpose(StrEnum):
     ENROL = "enrol"
     RENEW = "renew"
+    REENROL = "reenrol"
 
 
 class Progress(StrEnum):
@@ -28,7 +29,8 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Issuance:
-    """``key`` is the digest of the request's public key, in hex; ``record`` the intent in the ledger."""
+    """``key`` is the digest of the request's public key, in hex; ``record`` the intent in the ledger; ``way``
+    what let the device in (``claim:c-…``, ``expected:x-…``, ``request:q-…``)."""
 
     request: RequestId
     purpose: Purpose
@@ -44,6 +46,7 @@ class Issuance:
     record: RecordId
     name: str = ""
     progress: Progress = Progress.INTENDED
+    way: str = ""
 
     def recorded_as(self, record: RecordId) -> "Issuance":
         return replace(self, record=record)

@@ -1,6 +1,7 @@
 """PKCS#10 certificate requests (RFC 2986): which ones are accepted, each refusal with one reason.
 
-- The key is on P-256 or P-384 with a named curve (RFC 5480 2.1.1); explicit parameters and other algorithms are refused.
+- The key is on P-256 or P-384 with a named curve (RFC 5480 2.1.1); explicit parameters, other algorithms and
+  published keys (weak.py) are refused.
 - The request is signed with that key (proof of possession, RFC 7030 3.4), over SHA-256, SHA-384 or SHA-512.
 - It asks for nothing that a device or a TLS server may not be: no CA, no signing of certificates.
 - It has no challengePassword: that binds the request to its TLS connection (RFC 7030 3.5), which this server does not
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AttributeOID, NameOID
 
 from bastide.core.error import Refused
+from bastide.device.identity.weak import weakness
 
 # A P-384 request with a long subject is under 700 bytes; what is larger carries something that we do not want to read.
 MAX_BYTES = 8192
@@ -66,6 +68,9 @@ def accept_request(der: bytes) -> CertificateRequest:
         attributes = list(request.attributes)
         subject = request.subject
         signed_over = request.signature_hash_algorithm
+        # The signature is the last element, a BIT STRING of whole octets: the one before it counts the bits that do not count.
+        if der[-len(request.signature) - 1] != 0:
+            raise ValueError("the signature is not of whole octets")
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion) as error:
         raise RequestRefused(
             f"The certificate request cannot be read as PKCS#10 with a key that is supported ({error}). Make it anew, "
@@ -77,6 +82,11 @@ def accept_request(der: bytes) -> CertificateRequest:
             f"The key of the request is {_described(key)}; only P-256 and P-384 are accepted. Make the request with such "
             "a key.",
             code="signer:csr:key",
+        )
+    if why := weakness(key):
+        raise RequestRefused(
+            f"The key of the request is no secret: it {why}. Make a new one on the device, from good randomness.",
+            code="signer:csr:key-known",
         )
     if signed_over is None or signed_over.name not in _HASHES:
         raise RequestRefused(

@@ -27,9 +27,11 @@ class Scope:
         return not self.sites and not self.classes
 
     def covers(self, device: Device) -> bool:
-        return (not self.sites or device.site in self.sites) and (
-            not self.classes or device.device_class in self.classes
-        )
+        return self.holds(device.device_class, device.site)
+
+    def holds(self, device_class: DeviceClass, site: SiteName) -> bool:
+        """True where a device of this class at this site would be in it."""
+        return (not self.sites or site in self.sites) and (not self.classes or device_class in self.classes)
 
     def within(self, outer: "Scope") -> bool:
         """True where nothing in this scope is outside ``outer``."""

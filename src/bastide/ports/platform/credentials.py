@@ -10,10 +10,15 @@ from bastide.core.ids import ClaimId, DeviceId, RequestId
 from bastide.core.plan import CredentialState, UpdateEligibility
 from bastide.device.credential.claim import Claim
 from bastide.device.credential.issuance import Certificate, Issuance
+from bastide.ports.platform.admissions import AdmissionWrites
 from bastide.ports.platform.units import DeviceWrites, EvidenceWrites, LedgerWrites
 
 
 class CredentialReads(Protocol):
+    async def holder(self, key: str) -> DeviceId | None:
+        """The device that has, or is getting, a certificate over the key of this digest."""
+        ...
+
     async def claim(self, id: ClaimId) -> Claim | None: ...
 
     async def claims(self, limit: int, after: str = "") -> Sequence[Claim]:
@@ -74,6 +79,10 @@ class CredentialWrites(Protocol):
         """Ends an issuance that the signer refused. Conflict where it is not unfinished."""
         ...
 
+    def supersede(self, device: DeviceId, serial: str, at: datetime) -> None:
+        """Revokes every other certificate of the device: it begins again, with this one."""
+        ...
+
     def forget(self, before: datetime) -> None:
         """Drops claims, issuances and certificates that ended before that time. The ledger keeps their records."""
         ...
@@ -84,6 +93,8 @@ class CredentialUnitOfWork(Protocol):
 
     @property
     def credentials(self) -> CredentialWrites: ...
+    @property
+    def admissions(self) -> AdmissionWrites: ...
     @property
     def devices(self) -> DeviceWrites: ...
     @property

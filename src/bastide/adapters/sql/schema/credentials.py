@@ -39,6 +39,7 @@ issuances = Table(
     Column("record", String(32), nullable=False),
     Column("name", String(200), nullable=False),
     Column("progress", String(16), nullable=False),
+    Column("way", String(40), nullable=False, server_default=""),
     Index("ix_issuances_progress", "progress", "not_before"),
 )
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bastide.controller.console.views.reader import Reader
-from bastide.core.ids import DeviceClass, SiteName
+from bastide.device.credential.admission import EnrolmentRequest
 from bastide.device.credential.claim import Claim
+from bastide.flows.admissions import AdmittingPeople
 from bastide.flows.claims import Claiming, NewClaim
-from bastide.governance.access.scope import Scope
 
 CLAIMS = 50
 
@@ -18,10 +18,14 @@ class Enrolment:
     """What the room needs: ``est_url`` ends in ``/.well-known/est``, ``mqtt`` is host and port, ``trust`` the folder with
     ``root.pem`` and ``issuing.pem`` on this machine."""
 
-    claiming: Claiming
+    admitting: AdmittingPeople
     est_url: str
     mqtt: tuple[str, int]
     trust: str
+
+    @property
+    def claiming(self) -> Claiming:
+        return self.admitting.claiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,15 @@ async def claims(enrolment: Enrolment, reader: Reader, now: datetime) -> tuple[L
         [
             Listed(claim, claim.standing_at(now), await reader.actor(claim.created_by))
             for claim in found
-            if inside(claim.device_class, claim.site, reader.scope)
+            if reader.scope.holds(claim.device_class, claim.site)
         ]
     )
 
 
-def inside(device_class: DeviceClass, site: SiteName, scope: Scope) -> bool:
-    return (not scope.sites or site in scope.sites) and (not scope.classes or device_class in scope.classes)
+async def waiting(enrolment: Enrolment, reader: Reader, now: datetime) -> Sequence[EnrolmentRequest]:
+    """Devices that asked and wait for a person, the longest first, within the reader's scope."""
+    found = await enrolment.admitting.reads.requests(CLAIMS, waiting=now)
+    return [one for one in found if reader.scope.holds(one.device_class, one.site)]
 
 
 def ways(enrolment: Enrolment, made: NewClaim) -> Sequence[Way]:

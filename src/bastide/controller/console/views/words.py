@@ -259,6 +259,8 @@ _OBSERVED: Mapping[str, str] = {
     "identity.renewed": "renewed its certificate",
     "identity.cloned": "used one identity in two places at once",
     "identity.claim.reused": "shared its claim with another key",
+    "identity.key.shared": "has a key that another device tried to enrol with",
+    "identity.reenrolled": "enrolled again, after a reset",
     "network.flow.denied": "tried to speak to whom its profile does not name",
     "network.name.refused": "asked for a name that its profile does not hold",
     "network.entry.unused": "has an entry in its profile that nothing uses",

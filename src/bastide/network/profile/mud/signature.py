@@ -23,19 +23,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from bastide.core.error import Refused
+from bastide.device.identity.chain import ChainBroken, chain_to
 
 MAX_SIGNATURE_BYTES = 64 * 1024
 _MAX_CERTIFICATES = 16
-_MAX_CHAIN = 8
 _MIN_RSA_BITS = 2048
 _HASHES: dict[str, type[hashes.HashAlgorithm]] = {
     "sha256": hashes.SHA256,
     "sha384": hashes.SHA384,
     "sha512": hashes.SHA512,
 }
-_UNDERSTOOD = {
-    x509.BasicConstraints.oid, x509.KeyUsage.oid, x509.ExtendedKeyUsage.oid, x509.SubjectAlternativeName.oid,
-}  # fmt: skip
 
 
 _STUMBLES = (
@@ -241,48 +238,12 @@ def _verify(
 
 def _chain(
     signer: x509.Certificate, found: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
-) -> list[x509.Certificate]:
-    """From the signer to an anchor; every link is signed by the next, which may issue."""
-    chain = [signer]
-    while chain[-1] not in anchors:
-        _check_critical(chain[-1])
-        below = len(chain) - 1
-        issuer = next((one for one in (*anchors, *found) if one not in chain and _issued(one, chain[-1], below)), None)
-        if issuer is None or len(chain) == _MAX_CHAIN:
-            raise _Judged(
-                SignatureState.UNTRUSTED,
-                "No chain leads from the signer to a named anchor; name the maker's CA if you trust it.",
-            )
-        chain.append(issuer)
-    return chain
-
-
-def _issued(issuer: x509.Certificate, subject: x509.Certificate, below: int) -> bool:
-    """``below`` is the number of CAs between the issuer and the signer (RFC 5280, section 4.2.1.9)."""
+) -> Sequence[x509.Certificate]:
     try:
-        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
-    if not constraints.ca or not usage.key_cert_sign:
-        return False
-    if constraints.path_length is not None and constraints.path_length < below:
-        return False
-    try:
-        subject.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
-
-
-def _check_critical(one: x509.Certificate) -> None:
-    unknown = [
-        extension.oid.dotted_string
-        for extension in one.extensions
-        if extension.critical and extension.oid not in _UNDERSTOOD
-    ]
-    if unknown:
-        raise _Judged(SignatureState.UNFIT, f"A certificate has the unknown critical extension {unknown[0]}.")
+        return chain_to(signer, found, anchors)
+    except ChainBroken as broken:
+        state = SignatureState.UNFIT if broken.reason == "chain:unfit" else SignatureState.UNTRUSTED
+        raise _Judged(state, broken.sentence) from None
 
 
 def read_anchors(text: bytes) -> tuple[x509.Certificate, ...]:
