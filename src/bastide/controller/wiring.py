@@ -191,7 +191,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         enrolment,
         lambda: _certificates(directory),
     )
-    endpoints = _endpoints(house, governing, broker)
+    endpoints = _endpoints(house, governor, broker)
     device_app = create_endpoints_app(endpoints)
     listeners = {
         "console": Listener(console, config.host, config.console_port, _leaf(directory, "console")),
@@ -354,7 +354,7 @@ def _samples(house: House, stack: AsyncExitStack) -> SampleStore:
     return samples
 
 
-def _endpoints(house: House, governing: Governing, broker: BrokerSide) -> Endpoints:
+def _endpoints(house: House, governor: Governor, broker: BrokerSide) -> Endpoints:
     reads = house.stores.credentials
     revocations = RevocationList(house.units, reads, house.ledger, house.signer, house.clock, house.ids)
     enrolling = Enrolling(
@@ -365,7 +365,7 @@ def _endpoints(house: House, governing: Governing, broker: BrokerSide) -> Endpoi
         house.signer,
         house.clock,
         house.ids,
-        governing=governing,
+        settle=governor.settle,
     )
     trust = house.directory.trust
     authorities = [_der(trust / "issuing.pem"), _der(trust / "root.pem")]

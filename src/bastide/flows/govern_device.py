@@ -68,14 +68,19 @@ async def govern_device(device_id: DeviceId, with_: Governing) -> Governed:
 
 async def _decide(device_id: DeviceId, with_: Governing) -> Governed:
     stores, now = with_.stores, with_.clock.now()
-    device = await stores.devices.get(device_id)
-    policy = await stores.policies.current()
-    waivers = await stores.waivers.in_force(now)
-    profile = await stores.catalogue.profile(device.profile)
-    held = await stores.plans.current(device_id)
-    mode = mode_for(device, await stores.network.modes(device))
+    device, policy, waivers, held, latest = await asyncio.gather(
+        stores.devices.get(device_id),
+        stores.policies.current(),
+        stores.waivers.in_force(now),
+        stores.plans.current(device_id),
+        stores.decisions.latest(device_id),
+    )
+    profile, modes, evidence = await asyncio.gather(
+        stores.catalogue.profile(device.profile), stores.network.modes(device), stores.evidence.about(device)
+    )
+    mode = mode_for(device, modes)
 
-    posture = fold(device_id, await stores.evidence.about(device), at=now)
+    posture = fold(device_id, evidence, at=now)
     risk = assess(device, posture, profile.impact)
     decision = decide(device, posture, policy, waivers, at=now)
     wanted = plan(device, decision, profile, mode, device.generation + 1, at=now)
@@ -83,11 +88,7 @@ async def _decide(device_id: DeviceId, with_: Governing) -> Governed:
     anew = decision.changed or not wanted.same_effect(held)
     generation = wanted.generation if anew else device.generation
     decided = decision.applied_to(device, generation)
-    if (
-        not anew
-        and decided.reconsider_at == device.reconsider_at
-        and _said_before(decision, await stores.decisions.latest(device_id))
-    ):
+    if not anew and decided.reconsider_at == device.reconsider_at and _said_before(decision, latest):
         return Governed(decision, risk)
 
     async with with_.unit_of_work(ACTOR) as work:  # state, decision and intent are one transaction
@@ -106,9 +107,9 @@ async def enforce(wanted: Plan, with_: Governing) -> tuple[Outcome, ...]:
 
     async def at(enforcer: Enforcer) -> Outcome:
         try:
-            outcome = await enforcer.apply(wanted)
+            return await enforcer.apply(wanted)
         except BastideError as error:  # recorded, and tried again by flows.catch_up
-            outcome = Outcome(
+            return Outcome(
                 device=wanted.device,
                 point=enforcer.point,
                 generation=wanted.generation,
@@ -116,13 +117,23 @@ async def enforce(wanted: Plan, with_: Governing) -> tuple[Outcome, ...]:
                 holds="",
                 error=error.sentence,
             )
-        async with with_.unit_of_work(ACTOR) as work:
-            work.plans.applied(outcome)
-            kind = "enforcement:plan:failed" if outcome.error else "enforcement:plan:applied"
-            work.ledger.record(kind, f"device:{wanted.device}", outcome)
-        return outcome
 
-    return tuple(await asyncio.gather(*(at(enforcer) for enforcer in with_.enforcers)))
+    under_way = {asyncio.ensure_future(at(enforcer)) for enforcer in with_.enforcers}
+    outcomes: list[Outcome] = []
+    try:
+        while under_way:
+            done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            ended = [each.result() for each in done]
+            async with with_.unit_of_work(ACTOR) as work:
+                for outcome in ended:
+                    work.plans.applied(outcome)
+                    kind = "enforcement:plan:failed" if outcome.error else "enforcement:plan:applied"
+                    work.ledger.record(kind, f"device:{wanted.device}", outcome)
+            outcomes += ended
+    finally:
+        for each in under_way:
+            each.cancel()
+    return tuple(outcomes)
 
 
 def _said_before(decision: Decision, latest: Decision | None) -> bool:

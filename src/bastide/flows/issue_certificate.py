@@ -9,16 +9,16 @@ A crash between any two steps leaves an issuance that :func:`finish_issuances` e
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bastide.core.device import Device
 from bastide.core.error import BastideError, Conflict, NotFound, Refused
 from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
-from bastide.core.ids import EvidenceId, ProfileName, ZoneName
+from bastide.core.ids import DeviceId, EvidenceId, ProfileName, ZoneName
 from bastide.core.standing import Stage, Standing
 from bastide.device.credential.issuance import Certificate, Issuance, Purpose, issued
-from bastide.flows.govern_device import Governing, enforce, govern_device
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.ports.platform.catalogue import CatalogueReads
@@ -45,7 +45,7 @@ log = logging.getLogger("bastide.enrolment")
 class Enrolling:
     """What the enrolment flows work with. ``lifetime`` is that of a device's certificate.
 
-    With ``governing`` a new device is decided on before it gets its certificate, so that it may connect at once.
+    With ``settle`` (the governor's) a new device is decided on before it gets its certificate, so that it may connect at once.
     """
 
     units: CredentialUnitsOfWork
@@ -56,7 +56,7 @@ class Enrolling:
     clock: Clock
     ids: Ids
     lifetime: timedelta = LIFETIME
-    governing: Governing | None = None
+    settle: Callable[[DeviceId], Awaitable[None]] | None = None
 
     def validity(self) -> tuple[datetime, datetime]:
         """When a certificate that is made now begins and ends, in whole seconds."""
@@ -131,21 +131,10 @@ async def finish_issuance(issuance: Issuance, with_: Enrolling) -> Certificate:
 
 async def admit(issuance: Issuance, with_: Enrolling) -> Certificate:
     """Takes an intended issuance to its certificate, and lets the loop decide before the device is answered: it will connect the
-    moment it has it.
-
-    The governor does the same at the same time. Whichever is second finds the decision made, and makes sure that it holds.
-    """
+    moment it has it."""
     certificate = await finish_issuance(issuance, with_)
-    if with_.governing is None:
-        return certificate
-    device = certificate.device
-    try:
-        governed = await govern_device(device, with_.governing)
-        current = await with_.governing.stores.plans.current(device)
-        if governed.plan is None and current is not None:
-            await enforce(current, with_.governing)
-    except BastideError as error:  # the certificate stands; the governor goes on until the decision holds
-        log.warning("device %s is not decided on yet: %s", device, error.sentence)
+    if with_.settle is not None:
+        await with_.settle(certificate.device)
     return certificate
 
 

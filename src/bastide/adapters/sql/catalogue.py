@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from bastide.adapters.sql.columns import dump, load
 from bastide.adapters.sql.database import Database, Unit
@@ -46,6 +46,9 @@ class CatalogueWrites:
         self._unit.change(apply)
 
 
+_PROFILE = select(profiles).where(profiles.c.name == bindparam("of"))
+
+
 class CatalogueReads:
     """Implements ports.platform.catalogue.CatalogueReads."""
 
@@ -76,8 +79,7 @@ class CatalogueReads:
         return [_entry(row) for row in rows]
 
     async def _profile(self, name: ProfileName) -> Row[Any]:
-        query = select(profiles).where(profiles.c.name == name)
-        row = await self._database.read(lambda connection: connection.execute(query).first())
+        row = await self._database.read(lambda connection: connection.execute(_PROFILE, {"of": name}).first())
         if row is None:
             raise NotFound(f"There is no profile {name!r}. `bastide profile list` shows those that there are.")
         return row

@@ -1,9 +1,12 @@
-"""The database: one writer thread that commits in groups, and a few readers.
+"""The database: one writer thread that commits in groups, and a few readers that answer in groups.
 
 A unit of work is a list of changes. The writer takes every unit that waits, runs them in one transaction and makes one
 fsync, so sixty-four writers cost about as much as one. First the whole group runs as it is; where one of its units is
 refused (a precondition does not hold), the group is rolled back and runs again with a savepoint around each unit, so a
 refused unit takes none of its neighbours with it. Changes are therefore functions that can run twice.
+
+A reader takes the questions that wait, a few at a time, and answers them in one transaction: beginning and ending one, and
+waking a thread, cost more than most questions.
 
 SQLite: WAL, ``synchronous=FULL``, ``BEGIN IMMEDIATE``, and the driver's own transaction handling switched off
 (with the driver's defaults concurrent increments are lost silently; tests/ports/test_database.py tries that).
@@ -12,8 +15,8 @@ SQLite: WAL, ``synchronous=FULL``, ``BEGIN IMMEDIATE``, and the driver's own tra
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +37,9 @@ Listener = Callable[[Sequence[Record]], None]
 
 # A group larger than this makes its first unit wait too long for its last one.
 GROUP_UNITS = 512
+# A question may have to wait for the slowest of its group; what is answered is told after so long.
+GROUP_QUESTIONS = 8
+TELL_SECONDS = 0.005
 READERS = 4
 BUSY_TIMEOUT_MS = 10_000
 DRIVER = "postgresql+psycopg"
@@ -101,6 +107,27 @@ class _Waiting:
             self.future.set_exception(self.error)
 
 
+class _Question:
+    """What a caller asked, and what came of it."""
+
+    __slots__ = ("answer", "ask", "error", "future", "loop")
+
+    def __init__(self, ask: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.ask = ask
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.answer: Any = None
+        self.error: Exception | None = None
+
+    def settle(self) -> None:
+        if self.future.done():  # the caller was cancelled
+            return
+        if self.error is None:
+            self.future.set_result(self.answer)
+        else:
+            self.future.set_exception(self.error)
+
+
 class Database:
     """Open with :meth:`open`, close with :meth:`close`. Methods are for one event loop; the threads are its own."""
 
@@ -109,7 +136,13 @@ class Database:
         self.reader = reader
         self._listeners: list[Listener] = []
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="sql-read")
+        self._questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
+        self._readers = [
+            threading.Thread(target=self._answer_groups, name=f"sql-read-{number}", daemon=True)
+            for number in range(READERS)
+        ]
+        for thread in self._readers:
+            thread.start()
         self._thread = threading.Thread(target=self._write_groups, name="sql-write", daemon=True)
         self._thread.start()
 
@@ -134,7 +167,10 @@ class Database:
 
     async def read(self, ask: Callable[[Connection], T]) -> T:
         """Runs ``ask`` on a reader's connection, in one snapshot."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, ask)
+        question = _Question(ask, asyncio.get_running_loop())
+        self._questions.put(question)
+        answer: T = await question.future
+        return answer
 
     async def write(self, unit: Unit) -> None:
         """Makes the unit durable, or raises and changes nothing. A cancelled caller's unit may still be committed."""
@@ -147,18 +183,52 @@ class Database:
     async def close(self) -> None:
         self._queue.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
-        self._pool.shutdown(wait=True)
+        for _ in self._readers:
+            self._questions.put(None)
+        for thread in self._readers:
+            await asyncio.get_running_loop().run_in_executor(None, thread.join)
         self.engine.dispose()
         self.reader.dispose()
 
-    def _ask(self, ask: Callable[[Connection], T]) -> T:
+    def _answer_groups(self) -> None:
+        while True:
+            first = self._questions.get()
+            if first is None:
+                return
+            group, closing = [first], False
+            while len(group) < GROUP_QUESTIONS:
+                try:
+                    another = self._questions.get_nowait()
+                except queue.Empty:
+                    break
+                if another is None:
+                    closing = True
+                    break
+                group.append(another)
+            while group:
+                told = self._answer(group)
+                group = group[len(told) :]
+                told[0].loop.call_soon_threadsafe(_settle_questions, told)
+            if closing:
+                return
+
+    def _answer(self, group: Sequence[_Question]) -> Sequence[_Question]:
+        """Answers the first of them in one snapshot, as many as there is time for, up to one that fails."""
+        answered = 0
+        began = time.monotonic()
         try:
             with self.reader.connect() as connection, connection.begin() as transaction:
-                answer = ask(connection)
+                for question in group:
+                    answered += 1
+                    question.answer = question.ask(connection)
+                    if time.monotonic() - began > TELL_SECONDS:
+                        break
                 transaction.rollback()
-                return answer
-        except DBAPIError as error:
-            raise _named("read", error) from error
+        except Exception as error:  # whoever asked must hear of it, whatever it was
+            failed = group[max(answered - 1, 0)]
+            failed.error = _named("read", error)
+            return group[: max(answered, 1)]
+        return group[:answered]
 
     def _write_groups(self) -> None:
         while True:
@@ -214,6 +284,11 @@ class Database:
         except Exception as error:
             for waiting in group:
                 waiting.error = waiting.error or _named("write", error)
+
+
+def _settle_questions(group: Sequence[_Question]) -> None:
+    for question in group:
+        question.settle()
 
 
 def _apply(connection: Connection, unit: Unit) -> None:

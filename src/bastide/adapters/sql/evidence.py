@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_
+from sqlalchemy import Connection, Row, Select, String, bindparam, func, literal, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bastide.adapters.sql.columns import dump, load
@@ -41,6 +41,26 @@ def upsert(connection: Connection, table: Any) -> Any:
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
+def _about() -> Select[Any]:
+    """The newest of each kind about a device, its profile and its site. Made once: making it costs more than running it."""
+    subjects = [
+        (literal(kind.value), bindparam(kind.value, type_=String))
+        for kind in (SubjectKind.DEVICE, SubjectKind.PROFILE, SubjectKind.SITE)
+    ]
+    newest = func.row_number().over(
+        partition_by=(evidence.c.subject_kind, evidence.c.kind), order_by=evidence.c.observed_at.desc()
+    )
+    inner = (
+        select(evidence, newest.label("nth"))
+        .where(tuple_(evidence.c.subject_kind, evidence.c.subject_id).in_([tuple_(*one) for one in subjects]))
+        .subquery()
+    )
+    return select(inner).where(inner.c.nth <= NEWEST_OF_A_KIND).order_by(inner.c.observed_at.desc(), inner.c.id)
+
+
+_ABOUT = _about()
+
+
 class EvidenceReads:
     """Implements ports.platform.stores.EvidenceReads."""
 
@@ -48,21 +68,8 @@ class EvidenceReads:
         self._database = database
 
     async def about(self, device: Device) -> Sequence[Evidence]:
-        subjects = [
-            (SubjectKind.DEVICE.value, device.id),
-            (SubjectKind.PROFILE.value, device.profile),
-            (SubjectKind.SITE.value, device.site),
-        ]
-        newest = func.row_number().over(
-            partition_by=(evidence.c.subject_kind, evidence.c.kind), order_by=evidence.c.observed_at.desc()
-        )
-        inner = (
-            select(evidence, newest.label("nth"))
-            .where(tuple_(evidence.c.subject_kind, evidence.c.subject_id).in_(subjects))
-            .subquery()
-        )
-        query = select(inner).where(inner.c.nth <= NEWEST_OF_A_KIND).order_by(inner.c.observed_at.desc(), inner.c.id)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        given = {"device": device.id, "profile": device.profile, "site": device.site}
+        rows = await self._database.read(lambda connection: connection.execute(_ABOUT, given).all())
         return [_evidence(row) for row in rows]
 
     async def get(self, ids: Sequence[EvidenceId]) -> Sequence[Evidence]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, or_, select
+from sqlalchemy import Connection, Row, String, Table, and_, bindparam, or_, select
 
 from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.evidence import upsert
@@ -50,6 +50,12 @@ class NetworkWrites:
         self._unit.change(apply)
 
 
+_MODES = select(modes).where(modes.c.ended_at.is_(None)).order_by(modes.c.over, modes.c.name)
+_MODES_OVER = _MODES.where(
+    or_(*(and_(modes.c.over == over.value, modes.c.name == bindparam(over.value, type_=String)) for over in Over))
+)
+
+
 class NetworkReads:
     """Implements ports.platform.network.NetworkReads."""
 
@@ -86,12 +92,11 @@ class NetworkReads:
         return [Ruling(**row._mapping) for row in await self._rows(query)]
 
     async def modes(self, device: Device | None = None) -> Sequence[Setting]:
-        query = select(modes).where(modes.c.ended_at.is_(None)).order_by(modes.c.over, modes.c.name)
-        if device is not None:
-            query = query.where(
-                or_(*(and_(modes.c.over == over.value, modes.c.name == subject_of(over, device)) for over in Over))
-            )
-        return [_setting(row) for row in await self._rows(query)]
+        if device is None:
+            return [_setting(row) for row in await self._rows(_MODES)]
+        given = {over.value: subject_of(over, device) for over in Over}
+        rows = await self._database.read(lambda connection: connection.execute(_MODES_OVER, given).all())
+        return [_setting(row) for row in rows]
 
     async def proposals(self, profile: ProfileName | None = None, limit: int = 200) -> Sequence[Proposal]:
         query = select(proposals).order_by(proposals.c.at.desc(), proposals.c.id).limit(limit)

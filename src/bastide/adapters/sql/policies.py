@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy import Connection, insert, select
 
@@ -28,6 +29,15 @@ class PolicyWrites:
         self._unit.change(apply)
 
 
+_LATEST = select(policies.c.value, policies.c.document).order_by(policies.c.sequence.desc()).limit(1)
+
+
+@lru_cache(maxsize=4)
+def _policy(value: str) -> Policy:
+    """Read once for all decisions by it."""
+    return load(value, Policy)
+
+
 class PolicyReads:
     """Implements ports.platform.stores.PolicyReads."""
 
@@ -36,15 +46,14 @@ class PolicyReads:
 
     async def current(self) -> Policy:
         value, _ = await self._latest()
-        return load(value, Policy)
+        return _policy(value)
 
     async def document(self) -> str:
         _, document = await self._latest()
         return document
 
     async def _latest(self) -> tuple[str, str]:
-        query = select(policies.c.value, policies.c.document).order_by(policies.c.sequence.desc()).limit(1)
-        row = await self._database.read(lambda connection: connection.execute(query).first())
+        row = await self._database.read(lambda connection: connection.execute(_LATEST).first())
         if row is None:
             raise NotFound("No policy is in force yet. Starting the controller puts the built-in one in force.")
         return row.value, row.document

@@ -4,6 +4,7 @@ change the answer; plans that did not take hold are carried out again."""
 import asyncio
 import logging
 from collections.abc import Sequence
+from itertools import chain
 
 from bastide.core.audit import Record
 from bastide.core.error import BastideError, NotFound
@@ -18,8 +19,8 @@ AT_ONCE = 8
 TIMER_S = 0.5
 DUE_BATCH = 500
 CATCH_UP_S = 5.0
-# Records that say how a decision went, or what came of it; deciding on them again would never end.
-OWN = ("decision:", "enforcement:")
+# Records that say how a decision went, or what came of it (deciding on them again would never end), and what is only meant.
+OWN = ("decision:", "enforcement:", "signing:device:intended")
 # Records after which every device may have to be decided on again.
 FOR_ALL = ("policy:", "profile:")
 MODES = "network:mode:"
@@ -34,6 +35,14 @@ class Governor:
         self._busy: set[DeviceId] = set()
         self._all = False
         self._wake = asyncio.Event()
+        self._asked: dict[DeviceId, list[asyncio.Future[None]]] = {}
+
+    async def settle(self, device: DeviceId) -> None:
+        """Decides on this device before those that wait, and comes back when the decision holds, or could not be made now."""
+        asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked.setdefault(device, []).append(asked)
+        self._wake.set()
+        await asked
 
     def heard(self, records: Sequence[Record]) -> None:
         """What was committed; called by the database on the event loop."""
@@ -59,12 +68,13 @@ class Governor:
 
     async def _govern(self) -> None:
         while True:
-            device = next((one for one in self._waiting if one not in self._busy), None)
+            device = next((one for one in chain(self._asked, self._waiting) if one not in self._busy), None)
             if device is None:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            del self._waiting[device]
+            self._waiting.pop(device, None)
+            asked = self._asked.pop(device, [])
             self._busy.add(device)
             try:
                 await govern_device(device, self._governing)
@@ -77,6 +87,9 @@ class Governor:
                 self._waiting[device] = None
             finally:
                 self._busy.discard(device)
+                for each in asked:
+                    if not each.done():
+                        each.set_result(None)
                 self._wake.set()
 
     async def _timer(self) -> None:

@@ -34,6 +34,7 @@ class Issuances:
                 if now >= forget_at:
                     async with self._enrolling.units(ACTOR) as work:
                         work.credentials.forget(now - KEPT_AFTER_END)
+                        work.admissions.forget(now - KEPT_AFTER_END)
                     forget_at = now + FORGET_EVERY
             except BastideError as error:
                 log.warning("issuances wait: %s", error.sentence)
