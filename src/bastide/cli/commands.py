@@ -50,6 +50,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("people", "bastide.cli.people:app", "Accounts, their roles and what they may see."),
     Command("sign-in", "bastide.cli.people:sign_in", "One-time links to sign in to the console with."),
     Command("token", "bastide.cli.token:app", "API tokens, for programs."),
+    Command("backup", "bastide.cli.backup:app", "Everything that cannot be made again, in one sealed file; and back."),
     Command("ceremony", "bastide.cli.ceremony:app", "The root's key in shares: check that they make it."),
     Command("trust", "bastide.cli.trust:app", "Let this machine's browsers trust the console, or take that back."),
 )

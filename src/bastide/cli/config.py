@@ -26,9 +26,14 @@ class NoToken(BastideError):
     code = "cli:token:missing"
 
 
-def client_settings(data: str = "", *, directory: Path = Path("~/.local/share/bastide")) -> ClientSettings:
+def data_directory(data: str = "", *, directory: Path = Path("~/.local/share/bastide")) -> Path:
+    """The data directory that is named, that of BASTIDE_DATA, or the usual one."""
+    return Path(data or _environment.get("BASTIDE_DATA", "") or directory).expanduser()
+
+
+def client_settings(data: str = "") -> ClientSettings:
     """BASTIDE_URL and BASTIDE_TOKEN where they are set; else the Bastide of the data directory on this machine."""
-    folder = Path(data or _environment.get("BASTIDE_DATA", "") or directory).expanduser()
+    folder = data_directory(data)
     url = _environment.get("BASTIDE_URL", "").rstrip("/")
     token = _environment.get("BASTIDE_TOKEN", "").strip()
     root = folder / "trust" / "root.pem"
