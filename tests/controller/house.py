@@ -28,6 +28,7 @@ from bastide.controller.api.access import CSRF_HEADER
 from bastide.controller.api.admissions import admission_routes
 from bastide.controller.api.app import PREFIX, create_app
 from bastide.controller.api.claims import claims_routes
+from bastide.controller.api.credentials import credential_routes
 from bastide.controller.api.deps import Deps
 from bastide.controller.api.fetching import fetch_routes
 from bastide.controller.api.ledger import export_routes
@@ -188,6 +189,7 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
             more=[
                 claims,
                 admission_routes(admitting),
+                credential_routes(stores.credentials, clock, dict),
                 export_routes(bundles),
                 fetch_routes(Fetching(MemoryMUDFiles(), lambda: ())),
             ],

@@ -27,6 +27,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("inventory", "bastide.cli.inventory:app", "What there is: search, take out, bring in, merge and split."),
     Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
+    Command(
+        "credential", "bastide.cli.credential:app", "Keys and certificates by algorithm and age; who is late to renew."
+    ),
     Command("vendor", "bastide.cli.vendor:app", "Makers whose devices prove themselves, and the devices to expect."),
     Command("enrolment", "bastide.cli.enrolment:app", "Let devices ask without any proof; approve or decline them."),
     Command("profile", "bastide.cli.profile:app", "What each kind of device is expected to say and hear."),

@@ -34,6 +34,7 @@ from bastide.adapters.tls.leaves import LeafFiles, new_signing_key
 from bastide.controller.api.admissions import admission_routes
 from bastide.controller.api.app import create_app
 from bastide.controller.api.claims import claims_routes
+from bastide.controller.api.credentials import credential_routes
 from bastide.controller.api.deps import Deps
 from bastide.controller.api.fetching import fetch_routes
 from bastide.controller.api.ledger import export_routes
@@ -52,6 +53,7 @@ from bastide.controller.workers.issuances import Issuances
 from bastide.controller.workers.lessons import Lessons
 from bastide.controller.workers.mud_files import MUDFileRefresh
 from bastide.controller.workers.probation import Probation
+from bastide.controller.workers.renewals import Renewals
 from bastide.controller.workers.silence import Silence
 from bastide.controller.workers.vendors import Vendors
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
@@ -71,6 +73,7 @@ from bastide.flows.issue_server_certificate import issue_server_certificate
 from bastide.flows.publish_revocations import RevocationList
 from bastide.flows.sequence_ledger import Sequencer, refuse_rollback
 from bastide.flows.sign_in import Door
+from bastide.flows.watch_renewals import RenewalWatch
 from bastide.governance.access.passkey import RelyingParty
 from bastide.network.profile.mud.signature import read_anchors
 from bastide.ports.network import Enforcer
@@ -180,6 +183,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     more = [
         claims_routes(claiming, est_url),
         admission_routes(admitting),
+        credential_routes(house.stores.credentials, house.clock, lambda: _certificates(directory)),
         export_routes(bundles),
         fetch_routes(fetching),
     ]
@@ -217,6 +221,8 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     workers.start("lessons", Lessons(governing).run)
     workers.start("mud-files", MUDFileRefresh(governing, fetching, house.ids).run)
     workers.start("silence", Silence(governing).run)
+    renewing = RenewalWatch(house.units, house.stores.credentials, house.stores.evidence, house.ledger, house.clock)
+    workers.start("renewals", Renewals(renewing).run)
     workers.start("leaves", leaves.run)
     keep = timedelta(days=config.evidence_days)
     workers.start("housekeeper", Housekeeper(SQLHousekeeping(house.database), house.clock, keep).run)

@@ -5,15 +5,35 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
+from bastide.adapters.sql.columns import to_microseconds
 from bastide.adapters.sql.database import Database, Unit
 from bastide.adapters.sql.schema.credentials import certificates, claims, enforced, issuances
+from bastide.adapters.sql.schema.state import devices
 from bastide.core.error import Conflict, Refused
-from bastide.core.ids import ClaimId, DeviceId, RequestId
+from bastide.core.ids import ClaimId, DeviceClass, DeviceId, RequestId, SiteName
 from bastide.core.plan import CredentialState, Point, UpdateEligibility
+from bastide.core.standing import Standing
 from bastide.device.credential.claim import Claim, ClaimState
 from bastide.device.credential.issuance import Certificate, Issuance, Progress, Purpose
+from bastide.device.credential.renewal import DUE, LATE, LateDevice, Life, Lives
 
 T = TypeVar("T")
 
@@ -54,6 +74,45 @@ _BY_FINGERPRINT = select(certificates).where(certificates.c.fingerprint == _OF)
 _BY_SERIAL = select(certificates).where(certificates.c.serial == _OF)
 _BY_REQUEST = select(certificates).where(certificates.c.request == _OF)
 _ADD_CLAIM, _ADD_ISSUANCE, _ADD_CERTIFICATE = insert(claims), insert(issuances), insert(certificates)
+
+
+# The certificate of each device that ends last, of those that are not revoked.
+_RANKED = (
+    select(
+        certificates.c.device,
+        certificates.c.algorithm,
+        certificates.c.not_before.label("began"),
+        certificates.c.not_after.label("ends"),
+        func.row_number()
+        .over(partition_by=certificates.c.device, order_by=(certificates.c.not_after.desc(), certificates.c.serial))
+        .label("nth"),
+    )
+    .where(certificates.c.state != CredentialState.REVOKED.value)
+    .subquery()
+)
+_NEWEST = select(_RANKED).where(_RANKED.c.nth == 1).subquery()
+
+
+def _life(at: Any) -> Any:
+    """Where in its life the newest certificate is, in whole numbers: both engines then agree to the microsecond."""
+    began, ends = type_coerce(_NEWEST.c.began, BigInteger), type_coerce(_NEWEST.c.ends, BigInteger)
+    gone, whole = type_coerce(at, BigInteger) - began, ends - began
+    return case(
+        (gone >= whole, Life.ENDED.value),
+        (gone * LATE[1] >= whole * LATE[0], Life.LATE.value),
+        (gone * DUE[1] >= whole * DUE[0], Life.DUE.value),
+        else_=Life.FRESH.value,
+    )
+
+
+_LIFE = _life(bindparam("at")).label("life")
+_LIVES = (
+    select(devices.c.device_class, devices.c.site, _NEWEST.c.algorithm, _LIFE, func.count().label("many"))
+    .join(devices, devices.c.id == _NEWEST.c.device)
+    .where(devices.c.standing != Standing.RETIRED.value)
+    .group_by(devices.c.device_class, devices.c.site, _NEWEST.c.algorithm, _LIFE)
+    .order_by(devices.c.device_class, devices.c.site, _NEWEST.c.algorithm, _LIFE)
+)
 
 
 class CredentialWrites:
@@ -187,6 +246,38 @@ class CredentialReads:
             lambda connection: connection.execute(query.order_by(certificates.c.serial).limit(limit)).all()
         )
         return [(int(row.serial, 16), row.changed_at) for row in rows]
+
+    async def lives(self, now: datetime) -> Sequence[Lives]:
+        given = {"at": to_microseconds(now)}
+        rows = await self._database.read(lambda connection: connection.execute(_LIVES, given).all())
+        return [
+            Lives(DeviceClass(row.device_class), SiteName(row.site), row.algorithm, Life(row.life), row.many)
+            for row in rows
+        ]
+
+    async def late(self, now: datetime, limit: int, after: str = "") -> Sequence[LateDevice]:
+        query = select(_NEWEST.c.device, devices.c.device_class, devices.c.site, _NEWEST.c.began, _NEWEST.c.ends)
+        query = query.join(devices, devices.c.id == _NEWEST.c.device).where(
+            devices.c.standing != Standing.RETIRED.value,
+            _life(bindparam("at")) == Life.LATE.value,
+            _NEWEST.c.device > after,
+        )
+        given = {"at": to_microseconds(now)}
+        rows = await self._database.read(
+            lambda connection: connection.execute(query.order_by(_NEWEST.c.device).limit(limit), given).all()
+        )
+        return [LateDevice(*row) for row in rows]
+
+    async def renewed(self, since: datetime) -> Mapping[DeviceClass, int]:
+        query = select(issuances.c.device_class, func.count().label("many")).where(
+            issuances.c.purpose == Purpose.RENEW.value,
+            issuances.c.progress == Progress.ISSUED.value,
+            issuances.c.not_before >= since,
+        )
+        rows = await self._database.read(
+            lambda connection: connection.execute(query.group_by(issuances.c.device_class)).all()
+        )
+        return {DeviceClass(row.device_class): row.many for row in rows}
 
     async def held(self, device: DeviceId) -> tuple[CredentialState, UpdateEligibility] | None:
         rows = await self._database.read(lambda connection: connection.execute(_HELD, {"of": device}).all())

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from bastide.core.ids import ClaimId, DeviceClass, DeviceId, OwnerName, RecordId, RequestId, SiteName
 from bastide.core.plan import CredentialState
-from bastide.device.identity.certificate import fingerprint
+from bastide.device.identity.certificate import algorithm, fingerprint
 
 
 class Purpose(StrEnum):
@@ -54,7 +54,8 @@ class Issuance:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate that was issued. ``serial`` and ``fingerprint`` (SHA-256 of the DER) are in hex."""
+    """A certificate that was issued. ``serial`` and ``fingerprint`` (SHA-256 of the DER) are in hex, ``algorithm`` is
+    the key's (``P-256``); empty for one that was issued before it was noted."""
 
     serial: str
     device: DeviceId
@@ -67,6 +68,7 @@ class Certificate:
     der: bytes
     state: CredentialState = CredentialState.VALID
     changed_at: datetime | None = None
+    algorithm: str = ""
 
 
 def issued(issuance: Issuance, der: bytes, now: datetime) -> Certificate:
@@ -82,4 +84,5 @@ def issued(issuance: Issuance, der: bytes, now: datetime) -> Certificate:
         issued_at=now,
         request=issuance.request,
         der=der,
+        algorithm=algorithm(certificate.public_key()),
     )

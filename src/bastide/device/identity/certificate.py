@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bastide.core.error import Refused
@@ -105,6 +105,15 @@ def authority_certificate(
 def fingerprint(der: bytes) -> str:
     """The SHA-256 of a certificate, in hex."""
     return sha256(der).hexdigest()
+
+
+def algorithm(key: object) -> str:
+    """What a public key is of, as people say it: ``P-256``, ``RSA 2048``, ``Ed25519``."""
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}.get(key.curve.name, key.curve.name)
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    return "Ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else type(key).__name__
 
 
 def device_of(certificate: x509.Certificate) -> DeviceId:

@@ -1,15 +1,16 @@
 """Claims, issuances and certificates: reading them, and changing them within a unit of work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
 from bastide.core.audit import Personal
-from bastide.core.ids import ClaimId, DeviceId, RequestId
+from bastide.core.ids import ClaimId, DeviceClass, DeviceId, RequestId
 from bastide.core.plan import CredentialState, UpdateEligibility
 from bastide.device.credential.claim import Claim
 from bastide.device.credential.issuance import Certificate, Issuance
+from bastide.device.credential.renewal import LateDevice, Lives
 from bastide.ports.platform.admissions import AdmissionWrites
 from bastide.ports.platform.units import DeviceWrites, EvidenceWrites, LedgerWrites
 
@@ -45,6 +46,18 @@ class CredentialReads(Protocol):
 
     async def revoked(self, now: datetime, limit: int) -> Sequence[tuple[int, datetime]]:
         """Serial and time of those revoked and not yet expired, by serial."""
+        ...
+
+    async def lives(self, now: datetime) -> Sequence[Lives]:
+        """Where the newest certificate of every device is in its life, counted. Retired devices are left out."""
+        ...
+
+    async def late(self, now: datetime, limit: int, after: str = "") -> Sequence[LateDevice]:
+        """Devices that should have renewed and whose certificate has not ended, by id; ``after`` ended the last page."""
+        ...
+
+    async def renewed(self, since: datetime) -> Mapping[DeviceClass, int]:
+        """How many renewals each class has had since then."""
         ...
 
     async def held(self, device: DeviceId) -> tuple[CredentialState, UpdateEligibility] | None:

@@ -57,6 +57,7 @@ certificates = Table(
     Column("der", LargeBinary, nullable=False),
     Column("state", String(16), nullable=False),
     Column("changed_at", Instant),
+    Column("algorithm", String(16), nullable=False, server_default=""),
     Index("ix_certificates_state", "state", "not_after"),
 )
 

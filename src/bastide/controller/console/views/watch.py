@@ -31,7 +31,7 @@ FEED = 10
 _CONSEQUENCE = {Standing.QUARANTINED: 3, Standing.PENDING: 2, Standing.UNKNOWN: 1, Standing.RESTRICTED: 1}
 # What a person would call a change: standings that moved, and what people did. Sessions, claims and evidence are no news,
 # nor is what a script or the first run set up.
-_BY_ITSELF = ("decision:standing:changed", "operator:", "network:mode:returned")
+_BY_ITSELF = ("decision:standing:changed", "operator:", "network:mode:returned", "identity:renewals:")
 _NEWS = (
     *_BY_ITSELF,
     "network:",
