@@ -1,8 +1,8 @@
 """When a certificate should have been renewed, and when it is an alarm that nobody renews.
 
 A device renews at two thirds of its certificate's life. From five sixths on it is **late**: half of the time in which it could
-renew is gone. One late device may be switched off; where half of those of a class that should have renewed did not, the way to renew is
-broken, and waiting would end with all of them locked out.
+renew is gone. One late device may be switched off; where half of those of a class that should have renewed did not, the way to
+renew is broken, and waiting would end with all of them locked out.
 """
 
 from dataclasses import dataclass
