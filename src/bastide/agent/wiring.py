@@ -1,8 +1,17 @@
 """The adapters that the agent uses."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from bastide.agent.hold import Means, Server
+from bastide.core.error import Unavailable
+
+if TYPE_CHECKING:
+    from bastide.adapters.clock import SystemClock
+    from bastide.adapters.est.client import Endpoint
+    from bastide.adapters.est.folder import Held, IdentityFolder
 
 
 class Fetching(Protocol):
@@ -25,3 +34,42 @@ def fetching(folder: Path, metadata_url: str, now: datetime | None = None) -> Fe
     from bastide.adapters.tuf.client import Client
 
     return Client(folder, metadata_url, now)
+
+
+def certified(state: Path, host: str, port: int, trust: Path) -> "tuple[IdentityFolder, Server, SystemClock]":
+    """The folder of the device's identity, the server that certifies it, and the clock."""
+    from bastide.adapters.clock import SystemClock
+    from bastide.adapters.est.client import Endpoint
+    from bastide.adapters.est.folder import IdentityFolder
+
+    identity = IdentityFolder(state)
+    return identity, _ESTServer(identity, Endpoint(host, port, trust)), SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class _ESTServer:
+    """Implements agent.hold.Server."""
+
+    identity: "IdentityFolder"
+    endpoint: "Endpoint"
+
+    def enrol(self, means: Means) -> "Held":
+        from bastide.adapters.est.client import Claim, enrol
+
+        claim = None
+        if means.shown is None and means.claim_file is not None:
+            try:
+                user, password = means.claim_file.read_text().split()
+            except (OSError, ValueError) as error:
+                raise Unavailable(
+                    f"{means.claim_file} should hold a claim's user name and password, a line each.", code="agent:claim"
+                ) from error
+            claim = Claim(user, password)
+        csr = self.identity.request("new device")
+        return self.identity.keep(enrol(self.endpoint, csr, claim=claim, shown=means.shown, label=means.label))
+
+    def renew(self, device: str) -> "Held":
+        from bastide.adapters.est.client import renew
+
+        csr = self.identity.request(device)
+        return self.identity.keep(renew(self.endpoint, csr, (self.identity.file, self.identity.file)))

@@ -28,6 +28,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("inventory", "bastide.cli.inventory:app", "What there is: search, take out, bring in, merge and split."),
     Command("claim", "bastide.cli.claim:app", "The right to enrol one device, once, until it expires."),
     Command(
+        "agent", "bastide.cli.agent:agent", "On a device: enrol it by the best that it has, and keep it certified."
+    ),
+    Command(
         "credential", "bastide.cli.credential:app", "Keys and certificates by algorithm and age; who is late to renew."
     ),
     Command("vendor", "bastide.cli.vendor:app", "Makers whose devices prove themselves, and the devices to expect."),
