@@ -42,6 +42,7 @@ CHECKS = [
 # one ask them well.
 NEEDS_MORE_THAN_A_SCHEMA = {
     "DELETE /api/v1/enrolment/vendors/{vendor}",
+    "POST /api/v1/claims",
     "DELETE /api/v1/enrolment/vendors/{vendor}/expected/{serial}",
     "DELETE /api/v1/enrolment/windows/{window}",
     "POST /api/v1/enrolment/requests/{request}/approval",

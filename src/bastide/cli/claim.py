@@ -7,13 +7,19 @@ import typer
 from bastide.cli.client import connect, segment
 from bastide.cli.output import DATA, JSON, ago, document, facts, printable, table
 from bastide.cli.span import span
+from bastide.core.error import Refused
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
 def create(
-    device_class: Annotated[str, typer.Option("--class", metavar="NAME", help="The device's class, such as camera.")],
+    device_class: Annotated[
+        str, typer.Option("--class", metavar="NAME", help="The class of a new device, such as camera.")
+    ] = "",
+    again: Annotated[
+        str, typer.Option("--for", metavar="DEVICE", help="Instead: a known device that enrols again, after a reset.")
+    ] = "",
     owner: Annotated[
         str, typer.Option("--owner", help="Who answers for the device; the class's owner unless given.")
     ] = "",
@@ -26,9 +32,13 @@ def create(
     data: DATA = "",
 ) -> None:
     """Make a claim, and print the user name and password that one device enrols with. They are shown once."""
-    asked: dict[str, Any] = {"device_class": device_class, "ttl_s": int(span(ttl).total_seconds())}
-    asked |= {key: value for key, value in (("owner", owner), ("site", site), ("name", name)) if value}
+    if bool(device_class) is bool(again):
+        raise Refused("Name the class of a new device with --class, or a known device with --for.", code="claim:asked")
+    given = (("device_class", device_class), ("owner", owner), ("site", site), ("name", name))
+    asked: dict[str, Any] = {"ttl_s": int(span(ttl).total_seconds())} | {key: value for key, value in given if value}
     with connect(data) as api:
+        if again:
+            asked["device"] = api.device(again)
         made = api.post("/claims", asked)
     if json:
         document(_shown(made))
@@ -37,7 +47,8 @@ def create(
         typer.echo(
             printable(f"Class {made['device_class']} is new: it was registered with the profile {made['profile']}.")
         )
-    typer.echo(printable(f"A claim for one {made['device_class']} of {made['owner']} at {made['site']}:"))
+    whom = f"{made['device']}, which enrols again" if made["device"] else f"one {made['device_class']}"
+    typer.echo(printable(f"A claim for {whom}, of {made['owner']} at {made['site']}:"))
     facts(
         {
             "  user name": made["username"],

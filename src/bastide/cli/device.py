@@ -8,6 +8,7 @@ import typer
 
 from bastide.cli.client import Client, connect
 from bastide.cli.output import DATA, JSON, ago, document, facts, printable, table
+from bastide.core.error import Refused
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -124,6 +125,20 @@ def release(
 ) -> None:
     """Let go of what rules hold against a device."""
     _act(device, "release", {"reason": reason} | ({"rule": rule} if rule else {}), json, data)
+
+
+@app.command()
+def retire(
+    device: DEVICE,
+    reason: REASON,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: JSON = False,
+    data: DATA = "",
+) -> None:
+    """End a device's life here: its certificates are revoked, it may go nowhere, and it does not come back."""
+    if not yes and not typer.confirm(printable(f"Retire {device}? There is no way back"), err=True):
+        raise Refused("Nothing was done.", code="cli:not-confirmed")
+    _act(device, "retirement", {"reason": reason}, json, data)
 
 
 @app.command("break-glass")

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bastide.core.device import Device
 from bastide.core.error import NotFound, Refused
 from bastide.core.ids import ClaimId, OwnerName, ProfileName, SiteName, is_name
+from bastide.core.standing import Standing
 from bastide.device.credential.claim import Claim, check_ttl, secret_digest
 from bastide.flows.describe_kinds import ensure_class
 from bastide.flows.govern_device import Governing
@@ -49,10 +51,17 @@ async def create_claim(
     site: str = "",
     name: str = "",
     ttl: timedelta = DEFAULT_TTL,
+    again: Device | None = None,
 ) -> NewClaim:
     """A claim for one device. A class that nobody described is registered with the generic profile; owner and site are the
-    class's unless given."""
+    class's unless given. With ``again`` it is for that device, whose class, owner, site and name it then has."""
     check_ttl(ttl)
+    if again is not None:
+        if again.standing is Standing.RETIRED:
+            raise Refused(
+                f"{again.id} was retired, and a retired device does not come back.", code="claim:device:retired"
+            )
+        device_class, owner, site, name = again.device_class, again.owner, again.site, again.name
     for given in (owner, site):
         if given and not is_name(given):
             raise Refused(
@@ -74,6 +83,7 @@ async def create_claim(
         created_by=actor,
         expires_at=now + ttl,
         name=name,
+        device=again.id if again else None,
     )
     async with with_.units(actor) as work:
         work.credentials.add_claim(claim)
@@ -85,6 +95,7 @@ async def create_claim(
                 "owner": claim.owner,
                 "site": claim.site,
                 "expires_at": claim.expires_at.isoformat(),
+                "device": claim.device,
             },
         )
     return NewClaim(claim, secret, entry.profile, new_class)

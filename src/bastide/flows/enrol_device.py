@@ -1,4 +1,5 @@
-"""A device enrols with a claim: it gets its id and its first certificate, once.
+"""A device enrols with a claim: it gets its id and its first certificate, once. A claim for a known device makes it that
+device again: after a reset, or an absence that its certificate did not outlive; its older certificates are revoked.
 
 The claim is used in the same transaction that records the intent, so of any number of attempts one is committed. The same claim
 with the same key again gives the same certificate until the claim expires (the answer may have been lost on the way); with
@@ -8,7 +9,8 @@ another key it is refused, and the device that used it gets evidence of that.
 from bastide.core.error import Conflict, Refused
 from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.ids import ClaimId, DeviceId, EvidenceId, RecordId, RequestId
-from bastide.device.credential.claim import Claim, ClaimState, check_secret, check_usable, spent, used
+from bastide.core.plan import CredentialState
+from bastide.device.credential.claim import Claim, ClaimRefused, ClaimState, check_secret, check_usable, spent, used
 from bastide.device.credential.issuance import Certificate, Issuance, Progress, Purpose
 from bastide.device.identity.request import CertificateRequest, accept_request
 from bastide.flows.issue_certificate import ACTOR, Enrolling, admit, finish_issuance, intend, observe
@@ -21,11 +23,19 @@ async def enrol_device(name: str, secret: str, csr: bytes, label: str, with_: En
     request = accept_request(csr)
     if claim.state is ClaimState.USED:
         return await _again(claim, request, with_)
+    if claim.device is not None:
+        held = await with_.reads.held(claim.device)
+        if held is not None and held[0] is CredentialState.REVOKED:
+            raise ClaimRefused(
+                f"{claim.device} was retired after the claim was made, and does not come back. Enrol as a new device, "
+                "with a claim for its class.",
+                code="enrolment:claim:retired",
+            )
     begins, ends = with_.validity()
     issuance = Issuance(
         request=RequestId(f"enrol:{claim.id}"),
-        purpose=Purpose.ENROL,
-        device=DeviceId(with_.ids.mint("d")),
+        purpose=Purpose.REENROL if claim.device else Purpose.ENROL,
+        device=claim.device or DeviceId(with_.ids.mint("d")),
         device_class=claim.device_class,
         owner=claim.owner,
         site=claim.site,

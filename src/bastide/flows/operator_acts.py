@@ -1,14 +1,15 @@
 """What a person does to a device. Each act takes a reason, is evidence like all else, and the loop decides on it."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bastide.core.audit import Personal
 from bastide.core.decision import Waiver
-from bastide.core.error import Refused
+from bastide.core.error import Conflict, Refused
 from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.ids import DeviceId, EvidenceId, OwnerName, RuleId, WaiverId
-from bastide.core.standing import Standing
-from bastide.flows.govern_device import Governed, Governing, govern_device
+from bastide.core.standing import Stage, Standing
+from bastide.flows.govern_device import TRIES, Governed, Governing, govern_device
 from bastide.ports.clock import Ids
 
 MAX_BREAK_GLASS = timedelta(hours=24)
@@ -43,6 +44,26 @@ async def break_glass(
         "operator.break-glass", "operator:device:break-glass", device, reason, actor, with_, ids,
         {"standing": standing.value}, span,
     )  # fmt: skip
+
+
+async def retire(device: DeviceId, reason: str, actor: str, with_: Governing) -> Governed:
+    """Takes everything away from the device for ever: certificates revoked, broker and network closed, no updates. It does not
+    come back; the thing may only enrol as a new device. ``Refused`` where it is retired already."""
+    for attempt in range(TRIES):
+        held = await with_.stores.devices.get(device)
+        if held.stage is Stage.RETIRED:
+            raise Refused(f"{device} is retired already.", code="operator:retire:again")
+        try:
+            async with with_.unit_of_work(actor) as work:
+                work.devices.put(replace(held, stage=Stage.RETIRED))
+                said = {"reason": Personal(checked_reason(reason)), "stage": held.stage.value}
+                work.ledger.record("operator:device:retired", f"device:{device}", said)
+        except Conflict:
+            if attempt == TRIES - 1:
+                raise
+            continue
+        break
+    return await govern_device(device, with_)
 
 
 async def waive(

@@ -44,7 +44,7 @@ from bastide.core.evidence import Subject, SubjectKind
 from bastide.core.ids import DeviceClass, DeviceId, RuleId, SiteName
 from bastide.core.standing import Standing
 from bastide.flows.govern_device import Governed, explain_device
-from bastide.flows.operator_acts import break_glass, quarantine, release
+from bastide.flows.operator_acts import break_glass, quarantine, release, retire
 from bastide.governance.access.principal import Principal
 from bastide.governance.access.roles import Permission
 from bastide.ports.platform.stores import DeviceFilter
@@ -232,6 +232,13 @@ async def break_glass_on_device(device: DeviceIn, act: BreakGlassIn, asking: Ask
     span = timedelta(minutes=act.minutes)
     governed = await break_glass(known.id, act.standing, act.reason, span, asking.actor, deps.governing, deps.ids)
     return await _governed(governed, deps)
+
+
+@routes.post("/{device}/retirement", needs=Permission.DEVICE_ACT)
+async def retire_device(device: DeviceIn, act: ActIn, asking: Asking, deps: Using) -> GovernedOut:
+    """Takes everything away from the device for ever. There is no way back."""
+    known = await within_scope(device, asking, deps)
+    return await _governed(await retire(known.id, act.reason, asking.actor, deps.governing), deps)
 
 
 async def _governed(governed: Governed, deps: Deps) -> GovernedOut:

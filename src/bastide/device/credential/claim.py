@@ -1,4 +1,5 @@
-"""Claims: the right to enrol one device, once, until it expires, as one class, for one owner, at one site.
+"""Claims: the right to enrol one device, once, until it expires, as one class, for one owner, at one site; or to enrol again as a
+device that there is, after a reset or a long absence.
 
 A claim's name is public; its secret has 100 random bits and is kept only as SHA-256, which with that much randomness nobody
 can search. Secrets are compared in constant time, and a claim that does not exist takes as long as one that does.
@@ -11,7 +12,7 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from bastide.core.error import Refused
-from bastide.core.ids import ClaimId, DeviceClass, OwnerName, RequestId, SiteName
+from bastide.core.ids import ClaimId, DeviceClass, DeviceId, OwnerName, RequestId, SiteName
 
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=90)
@@ -26,7 +27,8 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``name`` is what people shall call the device. ``request`` is the signing request that used the claim."""
+    """``name`` is what people shall call the device. ``request`` is the signing request that used the claim,
+    ``device`` the device that its holder is, where it is known already."""
 
     id: ClaimId
     digest: str
@@ -40,6 +42,7 @@ class Claim:
     state: ClaimState = ClaimState.OPEN
     used_at: datetime | None = None
     request: RequestId | None = None
+    device: DeviceId | None = None
 
     def standing_at(self, now: datetime) -> str:
         """``open``, ``used``, ``revoked`` or ``expired``."""

@@ -20,6 +20,7 @@ claims = Table(
     Column("state", String(16), nullable=False),
     Column("used_at", Instant),
     Column("request", String(128)),
+    Column("device", String(32)),
 )
 
 issuances = Table(

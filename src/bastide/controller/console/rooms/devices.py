@@ -17,7 +17,7 @@ from bastide.controller.console.views.network import size
 from bastide.controller.console.views.questions import fields_of, service
 from bastide.core.error import NotFound, Refused
 from bastide.core.ids import DeviceClass, DeviceId, is_device_id
-from bastide.core.standing import Standing
+from bastide.core.standing import Stage, Standing
 from bastide.flows import operator_acts
 from bastide.flows.keep_views import remove_view as remove_view_of
 from bastide.flows.keep_views import save_view as save_view_of
@@ -132,6 +132,7 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
             certificates=await credentials.certificates(shown.device.id, 5),
             ranges=tuple(RANGES),
             may_release=may_act and shown.device.standing in acts.MAY_RELEASE,
+            may_retire=may_act and shown.device.stage is not Stage.RETIRED,
             may_quarantine=may_act and shown.device.standing in acts.MAY_QUARANTINE,
             may_break_glass=asking.may(Permission.DEVICE_BREAK_GLASS) and shown.device.standing in acts.MAY_RELEASE,
         )
@@ -165,6 +166,8 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
                     await operator_acts.quarantine(found.id, reason, asking.actor, deps.governing, deps.ids)
                 elif key == "release":
                     await operator_acts.release(found.id, reason, asking.actor, deps.governing, deps.ids)
+                elif key == "retire":
+                    await operator_acts.retire(found.id, reason, asking.actor, deps.governing)
                 else:
                     await operator_acts.break_glass(
                         found.id, standing, reason, timedelta(hours=hours), asking.actor, deps.governing, deps.ids
@@ -183,6 +186,7 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
     act("quarantine", Permission.DEVICE_ACT)
     act("release", Permission.DEVICE_ACT)
     act("break-glass", Permission.DEVICE_BREAK_GLASS)
+    act("retire", Permission.DEVICE_ACT)
 
 
 def _columns(asked: list[str]) -> tuple[str, ...]:

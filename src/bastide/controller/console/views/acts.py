@@ -1,7 +1,7 @@
 """What an act would do, shown before it is done: decided and planned by the same rules as the real thing, written nowhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bastide.controller.console.views import words
@@ -10,7 +10,7 @@ from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.ids import EvidenceId
 from bastide.core.mode import mode_for
 from bastide.core.plan import Plan, Point
-from bastide.core.standing import Standing
+from bastide.core.standing import Stage, Standing
 from bastide.flows.govern_device import Governing
 from bastide.flows.plan_device import plan
 from bastide.governance.policy.decide import decide
@@ -77,6 +77,14 @@ _ACTS: Mapping[str, _Words] = {
         "Why can it not wait?",
         grave=True,
     ),
+    "retire": _Words(
+        "Retire {name}?",
+        "Everything is taken from it: certificates are revoked, the broker and the network are closed to it, it gets no updates.",
+        "There is no way back. The same thing can only enrol as a new device.",
+        "Retire it for ever",
+        "Where did it go?",
+        grave=True,
+    ),
 }
 _KIND = {"quarantine": "operator.quarantine", "release": "operator.release", "break-glass": "operator.break-glass"}
 
@@ -87,9 +95,11 @@ async def preview(
     """Decides as if the act's evidence were there; ``standing`` is what break-glass gives."""
     stores = governing.stores
     body: dict[str, Fact] = {"standing": standing.value} if key == "break-glass" else {}
+    if key == "retire":
+        device = replace(device, stage=Stage.RETIRED)
     supposed = Evidence(
         id=EvidenceId("e-preview"),
-        kind=_KIND[key],
+        kind=_KIND.get(key, "operator.none"),
         subject=Subject(SubjectKind.DEVICE, device.id),
         source="preview",
         trust=Trust.OPERATOR,

@@ -231,6 +231,7 @@ _SAID: Mapping[str, tuple[str, str]] = {
     "access:token:revoked": ("An API token was revoked", "act"),
     "identity:renewals:stopped": ("Renewals stopped coming;;. {what}", "restricted"),
     "operator:device:quarantined": ("was put in quarantine by a person;;: {reason}", "act"),
+    "operator:device:retired": ("was retired by a person;;: {reason}", "act"),
     "operator:device:released": ("was released by a person;;: {reason}", "act"),
     "operator:device:break-glass": ("was given {standing} by break-glass;;: {reason}", "act"),
     "policy:document:applied": ("A new policy is in force;;: {reason}", "act"),
