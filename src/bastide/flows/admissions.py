@@ -21,7 +21,7 @@ from bastide.device.credential.admission import (
     check_window,
 )
 from bastide.device.identity.manufacturer import MAX_SERIAL, Vendor, read_vendor_anchors
-from bastide.flows.claims import LONGEST_NAME, Claiming
+from bastide.flows.claims import LONGEST_NAME, Claiming, check_names
 from bastide.flows.describe_kinds import ensure_class
 from bastide.ports.platform.admissions import AdmissionReads
 
@@ -165,9 +165,7 @@ async def open_window(
 ) -> Window:
     """From now on, for a while, devices of a class may ask without any proof. One window a class at a time."""
     check_window(span, most)
-    for given in (owner, site):
-        if given and not is_name(given):
-            raise Refused(f"{given!r} cannot name an owner or a site.", code="enrolment:window:name")
+    check_names(owner, site)
     entry, _ = await ensure_class(device_class, actor, with_.claiming.governing)
     now = with_.now()
     if any(one.device_class == entry.name for one in await with_.reads.windows(now)):
@@ -211,13 +209,7 @@ async def approve(
 ) -> EnrolmentRequest:
     """Lets the device in when it asks again. What is given takes the place of what the request says."""
     held = await _waiting(id, with_)
-    for given in (owner, site):
-        if given and not is_name(given):
-            raise Refused(f"{given!r} cannot name an owner or a site.", code="enrolment:request:name")
-    if len(name) > LONGEST_NAME or not name.isprintable():
-        raise Refused(
-            f"A device's name has at most {LONGEST_NAME} printable characters.", code="enrolment:request:name"
-        )
+    check_names(owner, site, name)
     entry, _ = await ensure_class(device_class or held.device_class, actor, with_.claiming.governing)
     return await _answer(
         held,

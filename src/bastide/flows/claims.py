@@ -62,13 +62,7 @@ async def create_claim(
                 f"{again.id} was retired, and a retired device does not come back.", code="claim:device:retired"
             )
         device_class, owner, site, name = again.device_class, again.owner, again.site, again.name
-    for given in (owner, site):
-        if given and not is_name(given):
-            raise Refused(
-                f"{given!r} cannot name an owner or a site: use 1 to 63 characters of a-z 0-9 . _ -", code="claim:name"
-            )
-    if len(name) > LONGEST_NAME or not name.isprintable():
-        raise Refused(f"A device's name has at most {LONGEST_NAME} printable characters.", code="claim:name")
+    check_names(owner, site, name)
     entry, new_class = await ensure_class(device_class, actor, with_.governing)
     now = with_.clock.now()
     # 100 random bits each, in the alphabet of ids: safe in a shell, a URL and on a label.
@@ -99,6 +93,17 @@ async def create_claim(
             },
         )
     return NewClaim(claim, secret, entry.profile, new_class)
+
+
+def check_names(owner: str, site: str, name: str = "") -> None:
+    """``Refused`` where they cannot name an owner, a site (each may be empty) and a device."""
+    for given in (owner, site):
+        if given and not is_name(given):
+            raise Refused(
+                f"{given!r} cannot name an owner or a site: use 1 to 63 characters of a-z 0-9 . _ -", code="claim:name"
+            )
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise Refused(f"A device's name has at most {LONGEST_NAME} printable characters.", code="claim:name")
 
 
 async def list_claims(with_: Claiming, limit: int, after: str = "") -> Sequence[Claim]:

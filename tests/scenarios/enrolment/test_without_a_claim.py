@@ -121,6 +121,12 @@ async def test_a_serial_that_nobody_expects_is_refused_or_waits_as_its_vendor_sa
         assert (waits.status_code, waits.headers["retry-after"]) == (202, "10")
         (asked,) = await town.stores.admissions.requests(10)
         assert (asked.vendor, asked.serial, asked.device_class) == ("acme", "SN-9", "camera")
+        # It lost its key and asks with another: one device waits once.
+        csr = new_request()[1]
+        assert (await post(client, "camera/simpleenroll", csr)).status_code == 202
+        (again,) = await town.stores.admissions.requests(10)
+        assert again.id != asked.id
+        asked = again
         await approve(asked.id, "system:test", town.people, name="ninth")
         certificate_ = leaf(await post(client, "simpleenroll", csr))
         assert leaf(await post(client, "simpleenroll", csr)) == certificate_

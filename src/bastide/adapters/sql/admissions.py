@@ -76,10 +76,13 @@ class AdmissionWrites:
 
     def ask(self, request: EnrolmentRequest) -> None:
         row = _row(request)
-        ended = delete(requests).where(requests.c.key == request.key, requests.c.ends_at <= request.asked_at)
+        ended = (requests.c.key == request.key) & (requests.c.ends_at <= request.asked_at)
+        same = (requests.c.vendor == request.vendor) & (requests.c.serial == request.serial)
+        if request.vendor:
+            ended |= same & (requests.c.answer == Answered.WAITING.value)
 
         def apply(connection: Connection) -> None:
-            connection.execute(ended)
+            connection.execute(delete(requests).where(ended))
             if connection.execute(select(requests.c.id).where(requests.c.key == request.key)).first() is not None:
                 raise Conflict("A request with this key is open already.")
             connection.execute(insert(requests), row)

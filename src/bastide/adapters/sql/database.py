@@ -192,19 +192,7 @@ class Database:
 
     def _answer_groups(self) -> None:
         while True:
-            first = self._questions.get()
-            if first is None:
-                return
-            group, closing = [first], False
-            while len(group) < GROUP_QUESTIONS:
-                try:
-                    another = self._questions.get_nowait()
-                except queue.Empty:
-                    break
-                if another is None:
-                    closing = True
-                    break
-                group.append(another)
+            group, closing = _those_that_wait(self._questions, GROUP_QUESTIONS)
             while group:
                 told = self._answer(group)
                 group = group[len(told) :]
@@ -232,21 +220,10 @@ class Database:
 
     def _write_groups(self) -> None:
         while True:
-            first = self._queue.get()
-            if first is None:
-                return
-            group, closing = [first], False
-            while len(group) < GROUP_UNITS:
-                try:
-                    another = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if another is None:
-                    closing = True
-                    break
-                group.append(another)
-            self._commit(group)
-            first.loop.call_soon_threadsafe(self._settle, group)
+            group, closing = _those_that_wait(self._queue, GROUP_UNITS)
+            if group:
+                self._commit(group)
+                group[0].loop.call_soon_threadsafe(self._settle, group)
             if closing:
                 return
 
@@ -284,6 +261,21 @@ class Database:
         except Exception as error:
             for waiting in group:
                 waiting.error = waiting.error or _named("write", error)
+
+
+def _those_that_wait(waiting: "queue.SimpleQueue[T | None]", most: int) -> tuple[list[T], bool]:
+    """Waits for one, and takes all that are there by then, up to so many; True where the end (None) was among them."""
+    group: list[T] = []
+    one = waiting.get()
+    while one is not None:
+        group.append(one)
+        if len(group) == most:
+            return group, False
+        try:
+            one = waiting.get_nowait()
+        except queue.Empty:
+            return group, False
+    return group, True
 
 
 def _settle_questions(group: Sequence[_Question]) -> None:

@@ -76,7 +76,8 @@ class AdmissionWrites(Protocol):
         ...
 
     def ask(self, request: EnrolmentRequest) -> None:
-        """Takes the place of a request with the same key that ended. Conflict where one with that key is open."""
+        """Takes the place of a request with the same key that ended, and of one of the same proven device that waits: one device
+        waits once. Conflict where one with that key is open."""
         ...
 
     def answer(self, request: EnrolmentRequest) -> None:
