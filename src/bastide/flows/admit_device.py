@@ -68,7 +68,8 @@ async def admit_manufactured(
             "`bastide vendor expect`, or enrol with a claim.",
             code="enrolment:manufacturer:unexpected",
         )
-    return await _ask(request, source, label, made, None, with_)
+    held = await with_.admissions.request(request.key_digest.hex())
+    return await _ask(request, held, source, label, made, None, with_)
 
 
 async def admit_anybody(csr: bytes, label: str, source: str, with_: Admitting) -> Certificate | None:
@@ -77,9 +78,10 @@ async def admit_anybody(csr: bytes, label: str, source: str, with_: Admitting) -
     fitting = [one for one in windows if not label or one.device_class == label]
     window = fitting[0] if len(fitting) == 1 else None
     request = accept_request(csr)
-    if window is None and await with_.admissions.request(request.key_digest.hex()) is None:
+    held = await with_.admissions.request(request.key_digest.hex())
+    if window is None and held is None:
         return None
-    return await _ask(request, source, label, None, window, with_)
+    return await _ask(request, held, source, label, None, window, with_)
 
 
 def _check_label(device_class: DeviceClass, label: str) -> None:
@@ -110,6 +112,7 @@ async def _admit_expected(expected: Expected, request: CertificateRequest, with_
 
 async def _ask(
     request: CertificateRequest,
+    held: EnrolmentRequest | None,
     source: str,
     label: str,
     made: Manufactured | None,
@@ -117,7 +120,6 @@ async def _ask(
     with_: Admitting,
 ) -> Certificate:
     now, key = with_.enrolling.clock.now(), request.key_digest.hex()
-    held = await with_.admissions.request(key)
     if held is None or held.state_at(now) == "ended":
         if made is None and window is None:
             raise Refused(

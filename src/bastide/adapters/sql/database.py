@@ -87,45 +87,44 @@ class Unit:
         return not (self.changes or self.appends or self.records)
 
 
-class _Waiting:
-    """A unit, and the caller who waits for it."""
+class _Caller:
+    """Somebody on the event loop who waits for what a thread does."""
 
-    __slots__ = ("error", "future", "loop", "unit")
+    __slots__ = ("answer", "error", "future", "loop")
 
-    def __init__(self, unit: Unit, loop: asyncio.AbstractEventLoop) -> None:
-        self.unit = unit
-        self.loop = loop
-        self.future: asyncio.Future[None] = loop.create_future()
-        self.error: Exception | None = None
-
-    def settle(self) -> None:
-        if self.future.done():  # the caller was cancelled; what was committed stays committed
-            return
-        if self.error is None:
-            self.future.set_result(None)
-        else:
-            self.future.set_exception(self.error)
-
-
-class _Question:
-    """What a caller asked, and what came of it."""
-
-    __slots__ = ("answer", "ask", "error", "future", "loop")
-
-    def __init__(self, ask: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
-        self.ask = ask
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
         self.answer: Any = None
         self.error: Exception | None = None
 
     def settle(self) -> None:
-        if self.future.done():  # the caller was cancelled
+        if self.future.done():  # the caller was cancelled; what was committed stays committed
             return
         if self.error is None:
             self.future.set_result(self.answer)
         else:
             self.future.set_exception(self.error)
+
+
+class _Waiting(_Caller):
+    """A unit, and the caller who waits for it."""
+
+    __slots__ = ("unit",)
+
+    def __init__(self, unit: Unit, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.unit = unit
+
+
+class _Question(_Caller):
+    """What a caller asked, and what came of it."""
+
+    __slots__ = ("ask",)
+
+    def __init__(self, ask: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.ask = ask
 
 
 class Database:

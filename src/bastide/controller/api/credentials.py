@@ -20,7 +20,7 @@ from bastide.ports.clock import Clock
 from bastide.ports.platform.credentials import CredentialReads
 
 After = Annotated[str, Query(pattern=r"^(d-[a-z2-7]{20})?$", description="The id that the last page ended with.")]
-# Named PEM certificates of the platform itself, as they are now.
+# Named PEM certificates of the platform itself, as they are now: root, issuing, console, endpoints, nats.
 Certificates = Callable[[], Mapping[str, bytes]]
 
 

@@ -5,6 +5,7 @@ from inspect import isawaitable
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from bastide.controller.api.credentials import Certificates
 from bastide.controller.console.assets import Assets
 from bastide.controller.console.guard import error_page, page_routes
 from bastide.controller.console.page import Pages
@@ -21,7 +22,6 @@ from bastide.controller.console.rooms import (
     watch,
 )
 from bastide.controller.console.views.enrolling import Enrolment
-from bastide.controller.console.views.keys import Certificates
 
 
 def install(app: FastAPI, checkpoint_key: str, enrolment: Enrolment, certificates: Certificates) -> None:

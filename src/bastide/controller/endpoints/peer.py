@@ -34,8 +34,8 @@ class PeerCertificateProtocol(HttpToolsProtocol):
 
 def peer_certificate(scope: Any) -> bytes | None:
     """The client's verified certificate (DER) of a request's scope; None where it showed none."""
-    chain = scope.get("extensions", {}).get("tls", {}).get("client_cert_chain", ())
-    return ssl.PEM_cert_to_DER_cert(chain[0]) if chain else None
+    chain = peer_chain(scope)
+    return chain[0] if chain else None
 
 
 def peer_chain(scope: Any) -> tuple[bytes, ...]:

@@ -14,11 +14,12 @@ from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bastide.controller.api.access import Asking, Using
+from bastide.controller.api.credentials import Certificates
 from bastide.controller.api.deps import Deps
 from bastide.controller.api.problems import status_of
 from bastide.controller.api.routes import Routes
 from bastide.controller.console.page import HEADERS, Pages, reader
-from bastide.controller.console.views.keys import Certificates, kept
+from bastide.controller.console.views.keys import kept
 from bastide.controller.console.views.waivers import Known, ends, may_end, subject_of, waivers
 from bastide.controller.console.views.words import MAY
 from bastide.core.error import BastideError, NotFound, Refused

@@ -1,14 +1,13 @@
 """The platform's own certificates and keys: what each is for, and how long it holds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-# Named PEM certificates as they are on this machine now: root, issuing, console, endpoints, nats.
-Certificates = Callable[[], Mapping[str, bytes]]
+from bastide.controller.api.credentials import Certificates
 
 _FOR: Mapping[str, str] = {
     "root": "Signs the issuing authority; browsers and devices trust it",
