@@ -27,6 +27,7 @@ from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.controller.api.access import CSRF_HEADER
 from bastide.controller.api.admissions import admission_routes
 from bastide.controller.api.app import PREFIX, create_app
+from bastide.controller.api.authorities import authority_routes
 from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.credentials import credential_routes
 from bastide.controller.api.deps import Deps
@@ -41,6 +42,7 @@ from bastide.core.evidence import Evidence, Subject, SubjectKind, Trust
 from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, OwnerName, ProfileName, SiteName, ZoneName
 from bastide.core.plan import Point
 from bastide.core.standing import Stage, Standing
+from bastide.device.identity.hierarchy import Hierarchy
 from bastide.flows.admissions import AdmittingPeople
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import Claiming
@@ -48,6 +50,7 @@ from bastide.flows.describe_kinds import ensure_class
 from bastide.flows.fetch_reach import Fetching
 from bastide.flows.govern_device import Governing, govern_device
 from bastide.flows.manage_people import new_link, new_token
+from bastide.flows.roll_over import RollingOver
 from bastide.flows.sequence_ledger import Sequencer
 from bastide.flows.sign_in import Door
 from bastide.flows.take_evidence import take_evidence
@@ -162,7 +165,8 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
     party = RelyingParty(id="localhost", origin=ORIGIN)
     door = Door(stores.access, units, passwords, clock, ids, SystemEntropy(), party)
     ledger = LedgerReads(database)
-    sequencer = Sequencer(SQLLedgerTree(database), MemorySigner(clock), "bastide.test/ledger", ledger.announce)
+    signer = MemorySigner(clock)
+    sequencer = Sequencer(SQLLedgerTree(database), signer, "bastide.test/ledger", ledger.announce)
     database.on_committed(sequencer.wake)
     running = asyncio.create_task(sequencer.run())
     deps = Deps(
@@ -184,9 +188,18 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
         bundles = SQLBundles(f"sqlite:///{folder / 'state.db'}")
         admitting = AdmittingPeople(claiming, stores.admissions)
         claims = claims_routes(claiming, "https://localhost:9443/.well-known/est")
+
+        async def spread() -> None:
+            """Nobody here relies on a CA."""
+
+        def hierarchy() -> Hierarchy:
+            return signer.hierarchy
+
+        rolling = RollingOver(units, stores.credentials, ledger, signer, clock, ids, hierarchy, spread)
         app = create_app(
             deps,
             more=[
+                authority_routes(rolling),
                 claims,
                 admission_routes(admitting),
                 credential_routes(stores.credentials, clock, dict),

@@ -187,7 +187,9 @@ async def test_certificates_follow_the_plan_and_a_revoked_one_stays_revoked(stor
         work.credentials.must_be_valid("1")
     clock.advance(5)
     assert (await store.credential.apply(plan(3, CredentialState.REVOKED))).holds == "revoked"
-    assert await store.reads.revoked(clock.now(), 9) == [(1, clock.now()), (2, clock.now())]
+    assert await store.reads.revoked(clock.now(), 9, ["", "ab"]) == [(1, clock.now()), (2, clock.now())]
+    assert await store.reads.revoked(clock.now(), 9, ["ab"]) == []
+    assert await store.reads.by_issuer(clock.now()) == {"": 3}
     assert (await store.credential.apply(plan(4, CredentialState.VALID))).holds == "revoked"
     with pytest.raises(Conflict):
         async with store.units("test") as work:

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from bastide.core.error import Refused
 from bastide.core.ids import DeviceClass, DeviceId, RequestId
 from bastide.core.merkle import leaf_hash
 from bastide.core.plan import BrokerGrant
+from bastide.core.shares import join, read_share
+from bastide.device.identity.ceremony import ENTROPY_BYTES, Root, next_issuing
+from bastide.device.identity.hierarchy import key_id
 from bastide.network.broker.connect import ConnectRequest, answer_claims
 from bastide.ports.keys import Signer
 from bastide.signer.config import SignerConfig
@@ -46,6 +50,7 @@ class Office:
     plan_key: ed25519.Ed25519PublicKey
     account: bytes
     checkpoint: VerifierKey
+    root: Root
 
 
 @pytest.fixture(params=["memory", "process"])
@@ -53,8 +58,9 @@ async def office(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncItera
     if request.param == "memory":
         memory = MemorySigner(clock)
         key = VerifierKey("bastide.test/ledger", memory.checkpoint_key.public_key().public_bytes_raw())
+        root = Root(memory.root.certificate, memory.root.key)
         account = memory.account_key.public_key().public_bytes_raw()
-        yield Office(memory, memory.issuing.certificate, memory.plan_key.public_key(), account, key)
+        yield Office(memory, memory.issuing.certificate, memory.plan_key.public_key(), account, key, root)
         return
     home = Path(tempfile.mkdtemp(prefix="bastide-s-"))
     config = SignerConfig(home, home / "run" / "signer.sock")
@@ -71,9 +77,18 @@ async def office(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncItera
             plan_key,
             decode_public((trust / "devices-account.pub").read_text().strip(), Kind.ACCOUNT),
             VerifierKey.parse((trust / "checkpoint.vkey").read_text()),
+            joined(home),
         )
         await client.close()
     shutil.rmtree(home)
+
+
+def joined(home: Path) -> Root:
+    """The root, its key from two of its shares."""
+    shares = [read_share((home / "root-shares" / f"share-{n}-of-3.txt").read_text()) for n in (1, 3)]
+    key = serialization.load_der_private_key(join(shares), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return Root(x509.load_pem_x509_certificate((home / "trust" / "root.pem").read_bytes()), key)
 
 
 def csr(key: Any = None, name: str = "anything") -> bytes:
@@ -182,7 +197,9 @@ async def test_a_crl_names_what_is_revoked_and_counts_up(office: Office, clock: 
     earlier = clock.now() - HOUR
     numbers = []
     for request, revoked in (("request-1", [(17, earlier)]), ("request-2", [(17, earlier), (2**150, earlier)])):
-        der = await office.signer.crl(RequestId(request), revoked=revoked, this_update=clock.now())
+        der = await office.signer.crl(
+            RequestId(request), revoked=revoked, this_update=clock.now(), issuer=key_id(office.issuing)
+        )
         crl = x509.load_der_x509_crl(der)
         issuer_key = office.issuing.public_key()
         assert isinstance(issuer_key, ec.EllipticCurvePublicKey)
@@ -195,11 +212,11 @@ async def test_a_crl_names_what_is_revoked_and_counts_up(office: Office, clock: 
 async def test_a_crl_that_names_a_serial_twice_or_is_from_another_day_is_refused(
     office: Office, clock: FakeClock
 ) -> None:
-    now = clock.now()
+    now, by = clock.now(), key_id(office.issuing)
     with pytest.raises(Refused):
-        await office.signer.crl(RequestId("request-1"), revoked=[(7, now), (7, now)], this_update=now)
+        await office.signer.crl(RequestId("request-1"), revoked=[(7, now), (7, now)], this_update=now, issuer=by)
     with pytest.raises(Refused):
-        await office.signer.crl(RequestId("request-2"), revoked=[], this_update=now - timedelta(days=1))
+        await office.signer.crl(RequestId("request-2"), revoked=[], this_update=now - timedelta(days=1), issuer=by)
 
 
 async def test_tree_heads_are_signed_only_while_they_extend_the_last(office: Office) -> None:
@@ -263,3 +280,50 @@ async def test_many_requests_at_once_are_each_answered(office: Office, clock: Fa
     )
     names = [x509.load_der_x509_certificate(der).subject.rfc4514_string() for der in answers]
     assert names == [f"CN={each}" for each in devices]
+
+
+def ceremony(office: Office, csr_der: bytes, root: Root, used_from: datetime) -> list[bytes]:
+    return [next_issuing(csr_der, root, used_from, secrets.token_bytes(ENTROPY_BYTES)).public_bytes(DER)]
+
+
+async def test_the_next_issuing_ca_is_asked_for_installed_once_and_used_from_its_hour(
+    office: Office, clock: FakeClock
+) -> None:
+    signer = office.signer
+    csr_der = await signer.next_issuing(RequestId("request-1"))
+    assert await signer.next_issuing(RequestId("request-1")) == csr_der
+    key = x509.load_der_x509_csr(csr_der).public_key()
+    assert x509.load_der_x509_csr(await signer.next_issuing(RequestId("request-2"))).public_key() == key
+    stranger = ec.generate_private_key(ec.SECP384R1())
+    foreign = replace(office.root, key=stranger)
+    certificates = ceremony(office, csr_der, foreign, clock.now())
+    with pytest.raises(Refused) as refused:
+        await signer.take_authority(RequestId("request-3"), certificates=certificates)
+    assert refused.value.reason == "authority:refused"
+    with pytest.raises(Refused) as refused:
+        await signer.take_authority(RequestId("request-4"), certificates=[b"rubbish"])
+    assert refused.value.reason == "authority:unreadable"
+
+    certificates = ceremony(office, csr_der, office.root, clock.now() + HOUR)
+    made = x509.load_der_x509_certificate(certificates[0])
+    identifier = await signer.take_authority(RequestId("request-5"), certificates=certificates)
+    assert identifier == key_id(made)
+    assert await signer.take_authority(RequestId("request-5"), certificates=certificates) == identifier
+    with pytest.raises(Refused) as refused:
+        await signer.take_authority(RequestId("request-6"), certificates=certificates)
+    assert refused.value.reason == "authority:no-request"
+
+    before = x509.load_der_x509_certificate(await device(office, clock, request=RequestId("device-1")))
+    before.verify_directly_issued_by(office.issuing)
+    clock.advance(3600)
+    after = x509.load_der_x509_certificate(await device(office, clock, request=RequestId("device-2")))
+    after.verify_directly_issued_by(made)
+    for issuer, request in ((office.issuing, "list-001"), (made, "list-002")):
+        asked = {"revoked": [], "this_update": clock.now(), "issuer": key_id(issuer)}
+        listed = x509.load_der_x509_crl(await signer.crl(RequestId(request), **asked))  # type: ignore[arg-type]
+        assert listed.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+        der = await signer.ocsp_certificate(RequestId(f"ocsp-{request}"), csr=csr(), issuer=key_id(issuer))
+        x509.load_der_x509_certificate(der).verify_directly_issued_by(issuer)
+    with pytest.raises(Refused) as refused:
+        await signer.crl(RequestId("list-003"), revoked=[], this_update=clock.now(), issuer="00" * 20)
+    assert refused.value.reason == "signer:issuer:unknown"

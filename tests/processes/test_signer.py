@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
 from bastide.adapters.signer.client import SignerClient
 from bastide.core.error import Refused, Unavailable
 from bastide.core.ids import RequestId
 from bastide.core.merkle import leaf_hash, node_hash
+from bastide.device.identity.hierarchy import key_id
 from bastide.wire.checkpoint import open_checkpoint
 from bastide.wire.journal import GENESIS, read_lines
 from bastide.wire.nkeys import Kind, decode_public, encode_public, verify_jwt
@@ -99,17 +100,18 @@ async def test_the_same_request_gives_the_same_answer_also_after_a_restart(
             not_before=now, not_after=now + timedelta(days=1),
         )  # fmt: skip
 
+    issuer = key_id(x509.load_pem_x509_certificate((process.data / "trust" / "issuing.pem").read_bytes()))
     claims = encoded(user_claims(device))
     first, user = await ask(), await signer.broker_user(RequestId("user:one"), claims=claims)
     plan = json.dumps({"device": device, "generation": 1}).encode()
     signed = await signer.plan(RequestId("plan:one"), plan=plan)
-    crl = await signer.crl(RequestId("crl:number-one"), revoked=[], this_update=now)
+    crl = await signer.crl(RequestId("crl:number-one"), revoked=[], this_update=now, issuer=issuer)
     process.kill()
     process.start()
     assert await ask() == first
     assert await signer.broker_user(RequestId("user:one"), claims=claims) == user
     assert await signer.plan(RequestId("plan:one"), plan=plan) == signed
-    again = await signer.crl(RequestId("crl:number-one"), revoked=[], this_update=now)
+    again = await signer.crl(RequestId("crl:number-one"), revoked=[], this_update=now, issuer=issuer)
     assert x509.load_der_x509_crl(again).tbs_certlist_bytes == x509.load_der_x509_crl(crl).tbs_certlist_bytes
     with pytest.raises(Refused) as refused:
         await certificate(signer, "enrol:one", csr, device)
@@ -477,6 +479,7 @@ async def test_softhsm_holds_the_keys_and_they_do_not_leave_it(tmp_path: Path) -
         note = await client.checkpoint(RequestId("head-size-1"), origin=key.name, size=1, root=head, consistency=[])
         assert open_checkpoint(note, key).size == 1
         assert not (tmp_path / "signer" / "keys.enc").exists()
+        await _next_ca_from_the_token(tmp_path, client, settings)
         process.kill()
         process.start()
         assert await client.last_checkpoint() == (1, head)
@@ -489,6 +492,28 @@ async def test_softhsm_holds_the_keys_and_they_do_not_leave_it(tmp_path: Path) -
     process = SignerProcess(tmp_path, **{**settings, "BASTIDE_SIGNER_PKCS11_TOKEN": "another"})
     with pytest.raises(AssertionError, match="cannot be opened"):
         process.start()
+
+
+async def _next_ca_from_the_token(folder: Path, client: SignerClient, settings: dict[str, str]) -> None:
+    """The root signs inside the token, and the next issuing CA's key is there beside the first."""
+    csr = x509.load_der_x509_csr(await client.next_issuing(RequestId("next-issuing-1")))
+    (folder / "next.pem").write_bytes(csr.public_bytes(Encoding.PEM))
+    signed = await run(
+        "env", f"SOFTHSM2_CONF={settings['SOFTHSM2_CONF']}", Path(sys.executable).with_name("bastide"), "ceremony", "sign",
+        folder / "next.pem", "--root", folder / "trust" / "root.pem", "-o", folder / "ca.pem", "--use-in", "1s",
+        "--pkcs11-module", settings["BASTIDE_SIGNER_PKCS11_MODULE"], "--pkcs11-token", "bastide",
+        "--pkcs11-pin-file", folder / "pin",
+    )  # fmt: skip
+    assert signed[0] == 0, signed
+    made = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+    der = made.public_bytes(Encoding.DER)
+    assert await client.take_authority(RequestId("authority-1"), certificates=[der]) == key_id(made)
+    listed = x509.load_pem_x509_certificates((folder / "trust" / "issuing.pem").read_bytes())
+    assert listed[0] == made
+    assert len(listed) == 2
+    now = datetime.now(UTC)
+    crl = await client.crl(RequestId("list-by-2"), revoked=[], this_update=now, issuer=key_id(made))
+    assert x509.load_der_x509_crl(crl).is_signature_valid(made.public_key())  # type: ignore[arg-type]
 
 
 MODULES = (Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"))

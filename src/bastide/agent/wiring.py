@@ -1,14 +1,19 @@
 """The adapters that the agent uses."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bastide.agent.hold import Means, Server
-from bastide.core.error import Unavailable
+from bastide.core.error import BastideError, Unavailable
+
+TRUST = "trust.pem"
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from bastide.adapters.clock import SystemClock
     from bastide.adapters.est.client import Endpoint
     from bastide.adapters.est.folder import Held, IdentityFolder
@@ -39,19 +44,31 @@ def fetching(folder: Path, metadata_url: str, now: datetime | None = None) -> Fe
 def certified(state: Path, host: str, port: int, trust: Path) -> "tuple[IdentityFolder, Server, SystemClock]":
     """The folder of the device's identity, the server that certifies it, and the clock."""
     from bastide.adapters.clock import SystemClock
-    from bastide.adapters.est.client import Endpoint
     from bastide.adapters.est.folder import IdentityFolder
 
     identity = IdentityFolder(state)
-    return identity, _ESTServer(identity, Endpoint(host, port, trust)), SystemClock()
+    return identity, _ESTServer(identity, host, port, trust), SystemClock()
 
 
 @dataclass(frozen=True, slots=True)
 class _ESTServer:
-    """Implements agent.hold.Server."""
+    """Implements agent.hold.Server. ``trust`` is the root that the device was made to trust; what roots of the platform's own
+    vouched for since is in the state folder, and trusted from then on."""
 
     identity: "IdentityFolder"
-    endpoint: "Endpoint"
+    host: str
+    port: int
+    trust: Path
+
+    @property
+    def endpoint(self) -> "Endpoint":
+        from bastide.adapters.est.client import Endpoint
+
+        return Endpoint(self.host, self.port, self._learnt if self._learnt.exists() else self.trust)
+
+    @property
+    def _learnt(self) -> Path:
+        return self.identity.path / TRUST
 
     def enrol(self, means: Means) -> "Held":
         from bastide.adapters.est.client import Claim, enrol
@@ -66,10 +83,18 @@ class _ESTServer:
                 ) from error
             claim = Claim(user, password)
         csr = self.identity.request("new device")
-        return self.identity.keep(enrol(self.endpoint, csr, claim=claim, shown=means.shown, label=means.label))
+        return self._kept(enrol(self.endpoint, csr, claim=claim, shown=means.shown, label=means.label))
 
     def renew(self, device: str) -> "Held":
         from bastide.adapters.est.client import renew
 
         csr = self.identity.request(device)
-        return self.identity.keep(renew(self.endpoint, csr, (self.identity.file, self.identity.file)))
+        return self._kept(renew(self.endpoint, csr, (self.identity.file, self.identity.file)))
+
+    def _kept(self, chain: "list[Certificate]") -> "Held":
+        from bastide.adapters.est.client import trust_more
+
+        held = self.identity.keep(chain)
+        with suppress(BastideError):  # it has its certificate; new roots come with the next one
+            trust_more(self.endpoint, self._learnt)
+        return held

@@ -57,6 +57,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("sign-in", "bastide.cli.people:sign_in", "One-time links to sign in to the console with."),
     Command("token", "bastide.cli.token:app", "API tokens, for programs."),
     Command("backup", "bastide.cli.backup:app", "Everything that cannot be made again, in one sealed file; and back."),
-    Command("ceremony", "bastide.cli.ceremony:app", "The root's key in shares: check that they make it."),
+    Command("ceremony", "bastide.cli.ceremony:app", "The root's key in shares: check them, sign the next CA with it."),
+    Command("authority", "bastide.cli.authority:app", "The CAs of the platform: which there are, and the next one."),
     Command("trust", "bastide.cli.trust:app", "Let this machine's browsers trust the console, or take that back."),
 )

@@ -28,14 +28,24 @@ __all__ = [
     "open_directory",
     "parse_captures",
     "read_feeds",
+    "root_in_token",
     "write_private",
 ]
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
     from bastide.adapters.capture.ring import Drops, LiveSocket
     from bastide.operations.inventory.looking import Pace, Probe
 
 T = TypeVar("T")
+
+
+def root_in_token(module: Path, token: str, pin: str) -> "EllipticCurvePrivateKey | None":
+    """The root's key in a token that holds the authority keys."""
+    from bastide.adapters.pkcs11.token import TokenKeys
+
+    return TokenKeys(str(module), token, pin).open().root
 
 
 def parse_captures(

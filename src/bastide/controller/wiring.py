@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from bastide.adapters.clock import RandomIds, SystemClock, SystemEntropy
 from bastide.adapters.datadir.layout import DataDirectory, open_directory, write_private
@@ -33,6 +34,7 @@ from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.adapters.tls.leaves import LeafFiles, new_signing_key
 from bastide.controller.api.admissions import admission_routes
 from bastide.controller.api.app import create_app
+from bastide.controller.api.authorities import authority_routes
 from bastide.controller.api.claims import claims_routes
 from bastide.controller.api.credentials import credential_routes
 from bastide.controller.api.deps import Deps
@@ -43,6 +45,7 @@ from bastide.controller.console.install import install
 from bastide.controller.console.views.enrolling import Enrolment
 from bastide.controller.endpoints.app import Endpoints, Gateways, create_endpoints_app, refused_in_handshake
 from bastide.controller.endpoints.peer import PeerCertificateProtocol
+from bastide.controller.hierarchy import HierarchyFile
 from bastide.controller.live import LiveRecords
 from bastide.controller.ready import say
 from bastide.controller.serving import Leaf, Listener
@@ -70,7 +73,8 @@ from bastide.flows.first_run import local_token, way_in
 from bastide.flows.govern_device import Governing
 from bastide.flows.issue_certificate import Enrolling
 from bastide.flows.issue_server_certificate import issue_server_certificate
-from bastide.flows.publish_revocations import RevocationList
+from bastide.flows.publish_revocations import RevocationLists
+from bastide.flows.roll_over import RollingOver
 from bastide.flows.sequence_ledger import Sequencer, refuse_rollback
 from bastide.flows.sign_in import Door
 from bastide.flows.watch_renewals import RenewalWatch
@@ -90,6 +94,7 @@ class House:
     directory: DataDirectory
     database: Database
     signer: SignerClient
+    hierarchy: HierarchyFile
     stores: SQLStores
     units: SQLUnitsOfWork
     ledger: LedgerReads
@@ -115,6 +120,7 @@ async def _open(config: ControllerConfig, stack: AsyncExitStack) -> House:
     await asyncio.to_thread(migrate, database.engine)
     signer = SignerClient(config.signer_socket or directory.signer_socket)
     stack.push_async_callback(signer.close)
+    await signer.last_checkpoint()  # it answers, so its public keys lie in trust/
     clock, ids, live = SystemClock(), RandomIds(), LiveRecords()
     database.on_committed(live.publish)
     return House(
@@ -122,6 +128,7 @@ async def _open(config: ControllerConfig, stack: AsyncExitStack) -> House:
         directory,
         database,
         signer,
+        HierarchyFile(directory.trust / "authorities.pem", clock),
         SQLStores(database),
         SQLUnitsOfWork(database, clock, ids),
         LedgerReads(database),
@@ -138,7 +145,6 @@ def _origin(directory: DataDirectory) -> str:
 
 async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> None:
     config, directory = house.config, house.directory
-    await house.signer.last_checkpoint()  # it answers, so its public keys lie in trust/
     tree, origin = SQLLedgerTree(house.database), _origin(directory)
     stack.push_async_callback(tree.close)
     await refuse_rollback(tree, house.signer, origin)
@@ -180,10 +186,21 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         lambda: _anchors(config.mud_anchors or directory.trust / "makers.pem"),
     )
     admitting = AdmittingPeople(claiming, house.stores.admissions)
+    rolling = RollingOver(
+        house.units,
+        house.stores.credentials,
+        house.ledger,
+        house.signer,
+        house.clock,
+        house.ids,
+        house.hierarchy.now,
+        house.hierarchy.look,
+    )
     more = [
+        authority_routes(rolling),
         claims_routes(claiming, est_url),
         admission_routes(admitting),
-        credential_routes(house.stores.credentials, house.clock, lambda: _certificates(directory)),
+        credential_routes(house.stores.credentials, house.clock, lambda: _certificates(house)),
         export_routes(bundles),
         fetch_routes(fetching),
     ]
@@ -193,7 +210,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         console,
         (directory.trust / "checkpoint.vkey").read_text().strip(),
         enrolment,
-        lambda: _certificates(directory),
+        lambda: _certificates(house),
     )
     endpoints = _endpoints(house, governor, broker)
     device_app = create_endpoints_app(endpoints)
@@ -213,6 +230,19 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     if not config.nats_url:
         renewals["nats"] = broker.certificate_renewed
     leaves.renewed = lambda purpose: renewals.get(purpose, lambda: None)()
+
+    async def trust_more() -> None:
+        """Who checks devices knows every CA before any device has a certificate of it; then the servers take theirs."""
+        listeners["endpoints"].trust(house.hierarchy.now().pem().decode())
+        trusted = directory.nats / AUTHORITIES_NAME
+        before = trusted.read_bytes()
+        broker.rewrite()
+        if trusted.read_bytes() != before and not config.nats_url:
+            broker.certificate_renewed()
+        await leaves.ensure()
+
+    house.hierarchy.on_change(trust_more)
+    workers.start("trust", house.hierarchy.run)
     vendors = Vendors(house.stores.admissions, listeners["endpoints"].trust)
     house.database.on_committed(vendors.heard)
     workers.start("vendors", vendors.run)
@@ -278,11 +308,11 @@ class Leaves:
             await self.ensure()
 
     async def ensure(self) -> None:
-        house = self._house
-        issuing = _der(house.directory.trust / "issuing.pem")
+        house, hierarchy = self._house, self._house.hierarchy.now()
+        issuing = hierarchy.current(house.clock.now())
         for purpose in LEAVES:
             files = LeafFiles(house.directory.tls, purpose)
-            life = files.good_until(house.config.names, issuing)
+            life = files.good_until(house.config.names, issuing.public_bytes(Encoding.DER))
             if life is not None and house.clock.now() < life[0] + (life[1] - life[0]) * 2 / 3:
                 continue
             key, csr = files.request()
@@ -295,7 +325,7 @@ class Leaves:
                 signer=house.signer,
                 ids=house.ids,
             )
-            files.write(key, leaf, [issuing])
+            files.write(key, leaf, [one.public_bytes(Encoding.DER) for one in hierarchy.behind(issuing)])
             self.renewed(purpose)
 
 
@@ -362,7 +392,8 @@ def _samples(house: House, stack: AsyncExitStack) -> SampleStore:
 
 def _endpoints(house: House, governor: Governor, broker: BrokerSide) -> Endpoints:
     reads = house.stores.credentials
-    revocations = RevocationList(house.units, reads, house.ledger, house.signer, house.clock, house.ids)
+    hierarchy = house.hierarchy.now
+    revocations = RevocationLists(hierarchy, house.units, reads, house.ledger, house.signer, house.clock, house.ids)
     enrolling = Enrolling(
         house.units,
         reads,
@@ -373,10 +404,8 @@ def _endpoints(house: House, governor: Governor, broker: BrokerSide) -> Endpoint
         house.ids,
         settle=governor.settle,
     )
-    trust = house.directory.trust
-    authorities = [_der(trust / "issuing.pem"), _der(trust / "root.pem")]
     statuses = StatusAnswers(
-        x509.load_der_x509_certificate(authorities[0]),
+        hierarchy,
         house.units,
         reads,
         house.ledger,
@@ -387,19 +416,26 @@ def _endpoints(house: House, governor: Governor, broker: BrokerSide) -> Endpoint
     )
     gateways = Gateways(
         broker.register_gateway,
-        (trust / "plan.pub").read_text(),
+        (house.directory.trust / "plan.pub").read_text(),
         house.config.nats_url or f"tls://{house.config.host}:{house.config.nats_port}",
     )
+
+    def authorities() -> list[bytes]:
+        return [one.public_bytes(Encoding.DER) for one in hierarchy().everything()]
+
     return Endpoints(
         enrolling, house.stores.devices, authorities, revocations, statuses, house.stores.admissions, gateways
     )
 
 
-def _certificates(directory: DataDirectory) -> dict[str, bytes]:
-    """The platform's own certificates by name (PEM), as the console shows them."""
-    authorities = {name: directory.trust / f"{name}.pem" for name in ("root", "issuing")}
-    leaves = {purpose: LeafFiles(directory.tls, purpose).certificate for purpose in LEAVES}
-    return {name: path.read_bytes() for name, path in (authorities | leaves).items()}
+def _certificates(house: House) -> dict[str, bytes]:
+    """The platform's own certificates by name (PEM), as the console shows them; CAs after the first have their number."""
+    hierarchy = house.hierarchy.now()
+    found = {}
+    for kind, authorities in (("root", hierarchy.roots), ("issuing", hierarchy.issuing)):
+        for number, one in enumerate(authorities, 1):
+            found[kind if number == 1 else f"{kind} {number}"] = one.public_bytes(Encoding.PEM)
+    return found | {purpose: LeafFiles(house.directory.tls, purpose).certificate.read_bytes() for purpose in LEAVES}
 
 
 def _anchors(file: Path) -> tuple[x509.Certificate, ...]:

@@ -35,14 +35,25 @@ class Signer(Protocol):
         """A TLS server leaf (DER) for our own listeners. ``names`` are DNS names or IP addresses that the signer allows."""
         ...
 
-    async def ocsp_certificate(self, request_id: RequestId, *, csr: bytes) -> bytes:
-        """A delegated OCSP responder's certificate (DER, RFC 6960 4.2.2.2), a day long. Subject and extensions are ours."""
+    async def ocsp_certificate(self, request_id: RequestId, *, csr: bytes, issuer: str) -> bytes:
+        """A delegated OCSP responder's certificate (DER, RFC 6960 4.2.2.2), a day long, by the issuing CA whose key identifier
+        (hex) is ``issuer``. Subject and extensions are ours."""
         ...
 
     async def crl(
-        self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime
+        self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime, issuer: str
     ) -> bytes:
-        """A full CRL (DER) of the issuing CA: serial numbers with the time each was revoked."""
+        """A full CRL (DER) of the issuing CA whose key identifier (hex) is ``issuer``: serial numbers with the time each was
+        revoked."""
+        ...
+
+    async def next_issuing(self, request_id: RequestId) -> bytes:
+        """The PKCS#10 request (DER) for the next issuing CA, over a key that is made for it and waits for its certificate."""
+        ...
+
+    async def take_authority(self, request_id: RequestId, *, certificates: Sequence[bytes]) -> str:
+        """Installs what a ceremony signed (DER, device/identity/hierarchy.py): the next issuing CA, and the next root where it
+        changes. The key identifier (hex) of the issuing CA."""
         ...
 
     async def checkpoint(
@@ -69,6 +80,14 @@ class Signer(Protocol):
         ...
 
 
+MOST_ISSUING = 32
+
+
+def issuing_names() -> list[str]:
+    """What the issuing CAs' keys are called in a store, oldest first."""
+    return ["issuing", *(f"issuing-{number}" for number in range(2, MOST_ISSUING + 1))]
+
+
 class KeysUnusable(BastideError):
     """The authority keys are missing, cannot be opened, or are not those of this installation."""
 
@@ -80,11 +99,12 @@ class KeyRing:
     """The authority keys, inside the signer and nowhere else. Each does one thing.
 
     The types are those of ``cryptography``; the keys of a token are subclasses that sign inside the token. ``account`` is
-    the NATS account of the devices. ``root`` is there until it is taken offline.
+    the NATS account of the devices. ``root`` is there until it is taken offline. ``issuing`` are those of the issuing CAs,
+    oldest first; the last may wait for its certificate.
     """
 
     root: EllipticCurvePrivateKey | None
-    issuing: EllipticCurvePrivateKey
+    issuing: tuple[EllipticCurvePrivateKey, ...]
     checkpoint: Ed25519PrivateKey
     account: Ed25519PrivateKey
     plan: Ed25519PrivateKey
@@ -106,6 +126,10 @@ class KeyStore(Protocol):
     def create(self) -> KeyRing: ...
 
     def open(self) -> KeyRing: ...
+
+    def with_next_issuing(self, ring: KeyRing) -> KeyRing:
+        """The ring with one more issuing key, which is in the store then."""
+        ...
 
     def without_root(self, ring: KeyRing) -> KeyRing:
         """The ring without the root's key, which is gone from the store, too, where keys can leave it at all."""

@@ -1,13 +1,17 @@
-"""The authorities: a root, the CA that issues, and the three Ed25519 keys, each with the public half that others check by.
+"""The authorities: roots, issuing CAs, and the three Ed25519 keys, each with the public half that others check by.
+
+The first root and issuing CA found an installation and are never replaced: the journal's first line names them. What later
+ceremonies add stands in the journal itself, and is taken on from there at each start.
 
 On the first start they are made, in an order that a crash may break anywhere: a mark that this is the first start, the keys,
 the two certificates, the journal (whose first line names them); then the mark is taken away. Later starts check that all of it
 still belongs together: keys without a journal, and without the mark, are keys whose journal somebody took away.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,17 +21,24 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from bastide.core.error import Refused, Unreadable
+from bastide.device.identity.ceremony import ISSUING_LIFETIME, ROOT_LIFETIME
 from bastide.device.identity.certificate import SIGNED_OVER, authority_certificate, serial_number
+from bastide.device.identity.hierarchy import BACKDATED, Hierarchy, key_id
 from bastide.ports.keys import KeyRing, KeyStore, KeysUnusable
 from bastide.signer.files import own_folder, write_whole
 from bastide.wire.nkeys import Kind, encode_public
 from bastide.wire.note import VerifierKey
 
 MARK = "first-start"
-ROOT_LIFETIME = timedelta(days=20 * 365)
-ISSUING_LIFETIME = timedelta(days=10 * 365)
-# A clock that is a little behind must not find the new authorities not yet valid.
-BACKDATED = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """An issuing CA and its key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +46,56 @@ class Authorities:
     """The keys, and what the world knows of them."""
 
     keys: KeyRing
-    root: x509.Certificate
-    issuing: x509.Certificate
+    hierarchy: Hierarchy
     note_key: VerifierKey
     account: str
 
     def described(self) -> Mapping[str, Any]:
-        """The public halves' digests: what the journal's first line holds."""
+        """The public halves' digests of what the installation began with: what the journal's first line holds."""
         return {
             "keys": {
-                "root": sha256(self.root.public_bytes(Encoding.DER)).hexdigest(),
-                "issuing": sha256(self.issuing.public_bytes(Encoding.DER)).hexdigest(),
+                "root": sha256(self.hierarchy.roots[0].public_bytes(Encoding.DER)).hexdigest(),
+                "issuing": sha256(self.hierarchy.issuing[0].public_bytes(Encoding.DER)).hexdigest(),
                 "checkpoint": str(self.note_key),
                 "account": self.account,
                 "plan": self.keys.plan.public_key().public_bytes_raw().hex(),
             }
         }
+
+    def issuing_at(self, now: datetime) -> Issuing:
+        """The issuing CA that is in use."""
+        return self._with_key(self.hierarchy.current(now))
+
+    def issuing_of(self, identifier: str) -> Issuing:
+        """The issuing CA with that key identifier (hex); ``Refused`` where there is none."""
+        found = next((one for one in self.hierarchy.issuing if key_id(one) == identifier), None)
+        if found is None:
+            raise Refused(f"There is no issuing CA with the key identifier {identifier}.", code="signer:issuer:unknown")
+        return self._with_key(found)
+
+    def waiting_key(self) -> ec.EllipticCurvePrivateKey | None:
+        """The key that was made for the next issuing CA and has no certificate yet."""
+        certified = len(self.hierarchy.issuing)
+        return self.keys.issuing[certified] if len(self.keys.issuing) > certified else None
+
+    def with_next(self, certificates: Sequence[bytes]) -> "Authorities":
+        """With what a ceremony gave (DER); ``Refused`` where it is not for this installation."""
+        try:
+            read = [x509.load_der_x509_certificate(der) for der in certificates]
+        except ValueError as error:
+            raise Unreadable(
+                f"A certificate of the ceremony cannot be read: {error}.", code="authority:unreadable"
+            ) from error
+        waiting = self.waiting_key()
+        if waiting is None:
+            raise Refused(
+                "No key waits for an issuing CA. `bastide authority request` makes one, and its request goes to the ceremony.",
+                code="authority:no-request",
+            )
+        return replace(self, hierarchy=self.hierarchy.with_next(read, waiting.public_key()))
+
+    def _with_key(self, certificate: x509.Certificate) -> Issuing:
+        return Issuing(certificate, self.keys.issuing[self.hierarchy.issuing.index(certificate)])
 
 
 def establish(store: KeyStore, folder: Path, now: datetime, entropy: bytes) -> Authorities:
@@ -91,8 +136,7 @@ def establish(store: KeyStore, folder: Path, now: datetime, entropy: bytes) -> A
     public = keys.checkpoint.public_key().public_bytes_raw()
     return Authorities(
         keys=keys,
-        root=root,
-        issuing=issuing,
+        hierarchy=Hierarchy((root,), (issuing,)),
         note_key=VerifierKey(f"bastide/{sha256(public).hexdigest()[:16]}", public),
         account=encode_public(Kind.ACCOUNT, keys.account.public_key().public_bytes_raw()),
     )
@@ -103,22 +147,40 @@ def established(folder: Path) -> None:
     (folder / MARK).unlink(missing_ok=True)
 
 
-def publish(authorities: Authorities, trust: Path) -> None:
-    """Writes the public halves to where the other processes and their owners find them."""
-    trust.mkdir(mode=0o755, parents=True, exist_ok=True)
+def with_later(authorities: Authorities, ceremonies: Sequence[Sequence[str]]) -> Authorities:
+    """With what the journal says was installed since (base64 of DER); ``KeysUnusable`` where keys and journal disagree."""
+    for certificates in ceremonies:
+        try:
+            authorities = authorities.with_next([b64decode(one) for one in certificates])
+        except Refused as error:
+            raise KeysUnusable(
+                f"The journal says that an issuing CA was installed that the keys do not fit ({error.sentence}) Restore the "
+                "signer's folder as a whole from one backup."
+            ) from error
+    return authorities
+
+
+def publish(authorities: Authorities, folder: Path) -> None:
+    """Writes the public halves to where the other processes and their owners find them; of roots and CAs the newest first."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    hierarchy = authorities.hierarchy
     plan = authorities.keys.plan.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     for name, content in {
-        "root.pem": authorities.root.public_bytes(Encoding.PEM),
-        # What a TLS server trusts device certificates by; devices that send their leaf alone are then known too.
-        "authorities.pem": authorities.issuing.public_bytes(Encoding.PEM) + authorities.root.public_bytes(Encoding.PEM),
-        "issuing.pem": authorities.issuing.public_bytes(Encoding.PEM),
+        "root.pem": _pem(hierarchy.roots[::-1]),
+        # What may stand between a leaf and whichever root a peer trusts.
+        "issuing.pem": _pem((*hierarchy.issuing[::-1], *hierarchy.links[::-1])),
+        "authorities.pem": hierarchy.pem(),
         "checkpoint.vkey": f"{authorities.note_key}\n".encode(),
         "plan.pub": plan,
         "devices-account.pub": f"{authorities.account}\n".encode(),
     }.items():
-        path = trust / name
+        path = folder / name
         if not path.exists() or path.read_bytes() != content:
             write_whole(path, content, 0o644)
+
+
+def _pem(certificates: Sequence[x509.Certificate]) -> bytes:
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
 
 
 def _certify(
@@ -134,7 +196,7 @@ def _certify(
         issuer=None,
     ).sign(root_key, SIGNED_OVER[root_key.curve.name])
     issuing = authority_certificate(
-        keys.issuing.public_key(),
+        keys.issuing[0].public_key(),
         f"Bastide issuing CA {name}",
         serial=serial_number(entropy[24:]),
         not_before=begins,
@@ -157,7 +219,7 @@ def _check(keys: KeyRing, root: x509.Certificate, issuing: x509.Certificate) -> 
     try:
         root.verify_directly_issued_by(root)
         issuing.verify_directly_issued_by(root)
-        belongs = (keys.root is None or _same(root, keys.root)) and _same(issuing, keys.issuing)
+        belongs = (keys.root is None or _same(root, keys.root)) and _same(issuing, keys.issuing[0])
     except (ValueError, TypeError, InvalidSignature):
         belongs = False
     if not belongs:

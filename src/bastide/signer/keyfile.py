@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
-from bastide.ports.keys import KeyRing, KeysUnusable
+from bastide.ports.keys import MOST_ISSUING, KeyRing, KeysUnusable, issuing_names
 from bastide.signer.files import write_whole
 
 _MAGIC = b"BASTIDE-KEYS-1\n"
@@ -52,7 +52,7 @@ class KeyFile:
             write_whole(self._beside, secrets.token_urlsafe(32).encode() + b"\n", 0o600)
         ring = KeyRing(
             root=ec.generate_private_key(ec.SECP384R1()),
-            issuing=ec.generate_private_key(ec.SECP256R1()),
+            issuing=(ec.generate_private_key(ec.SECP256R1()),),
             checkpoint=ed25519.Ed25519PrivateKey.generate(),
             account=ed25519.Ed25519PrivateKey.generate(),
             plan=ed25519.Ed25519PrivateKey.generate(),
@@ -64,14 +64,21 @@ class KeyFile:
         content = _bounded(self._path)
         keys = json.loads(_unseal(content, self._secret(), self._path))
         loaded: dict[str, Any] = {name: load_der_private_key(b64decode(text), None) for name, text in keys.items()}
-        if "root" not in loaded:
-            loaded["root"] = None
-        if set(loaded) != set(KeyRing.__slots__):
+        issuing = [loaded.pop(name) for name in issuing_names() if name in loaded]
+        loaded |= {"root": loaded.get("root"), "issuing": tuple(issuing)}
+        if not issuing or set(loaded) != set(KeyRing.__slots__):
             raise KeysUnusable(
-                f"{self._path} holds the keys {sorted(loaded)}, and {sorted(KeyRing.__slots__)} are needed: it is of "
+                f"{self._path} holds the keys {sorted(keys)}, and {sorted(KeyRing.__slots__)} are needed: it is of "
                 "another release. Start the release that made it."
             )
         return KeyRing(**loaded)  # the names say the types; the file is authenticated
+
+    def with_next_issuing(self, ring: KeyRing) -> KeyRing:
+        if len(ring.issuing) == MOST_ISSUING:
+            raise KeysUnusable(f"There are {MOST_ISSUING} issuing keys, and no more are held.")
+        more = replace(ring, issuing=(*ring.issuing, ec.generate_private_key(ec.SECP256R1())))
+        self._write(more)
+        return more
 
     def without_root(self, ring: KeyRing) -> KeyRing:
         rest = replace(ring, root=None)
@@ -82,7 +89,8 @@ class KeyFile:
         pass
 
     def _write(self, ring: KeyRing) -> None:
-        held = {name: getattr(ring, name) for name in KeyRing.__slots__}
+        held = {name: getattr(ring, name) for name in KeyRing.__slots__ if name != "issuing"}
+        held |= dict(zip(issuing_names(), ring.issuing, strict=False))
         keys = {
             name: b64encode(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode()
             for name, key in held.items()

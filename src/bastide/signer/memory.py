@@ -1,4 +1,4 @@
-"""What the signer remembers, folded from its journal: answered requests, the last tree head, the last CRL's number.
+"""What the signer remembers, folded from its journal: answered requests, the last tree head, the last CRL's number, ceremonies.
 
 Requests are remembered in two windows, so that a reconnect storm does not push out certificates. Both are bounded: past
 ``WINDOW`` requests of its kind, an id is forgotten, and the state that the flows keep is what then stops a second issue.
@@ -41,12 +41,16 @@ class Remembrance:
                     self.past = replace(self.past, tree_size=entry.what["size"], tree_root=root)
                 elif entry.profile == Profile.CRL:
                     self.past = replace(self.past, crl_number=entry.what["number"])
+                elif entry.profile == Profile.AUTHORITY:
+                    installed = tuple(entry.what["certificates"])
+                    self.past = replace(self.past, ceremonies=(*self.past.ceremonies, installed))
             case "opened":
                 self._keys = entry.what["keys"]
             case "segment":
                 self._keys = entry.what["keys"]
                 root = bytes.fromhex(entry.what["tree_root"])
-                self.past = Past(entry.what["tree_size"], root, entry.what["crl_number"])
+                ceremonies = tuple(tuple(one) for one in entry.what.get("ceremonies", ()))
+                self.past = Past(entry.what["tree_size"], root, entry.what["crl_number"], ceremonies)
             case _:
                 pass
 
@@ -56,6 +60,7 @@ class Remembrance:
             "tree_size": self.past.tree_size,
             "tree_root": self.past.tree_root.hex(),
             "crl_number": self.past.crl_number,
+            "ceremonies": self.past.ceremonies,
         }
 
     def answered(self, request_id: str) -> tuple[bytes, Place] | None:

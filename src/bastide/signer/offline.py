@@ -10,6 +10,8 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bastide.core.shares import join, read_share, split
@@ -25,8 +27,14 @@ def take_root_offline(store: KeyStore, authorities: Authorities, folder: Path) -
     root = authorities.keys.root
     if root is None or store.blocking:
         return authorities
-    secret = root.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    name = f"root-{sha256(authorities.root.public_bytes(Encoding.DER)).hexdigest()[:16]}"
+    write_shares(root, authorities.hierarchy.roots[0], folder)
+    return replace(authorities, keys=store.without_root(authorities.keys))
+
+
+def write_shares(key: EllipticCurvePrivateKey, root: x509.Certificate, folder: Path) -> list[Path]:
+    """The shares of a root's key, as files that only their owner may read; ``KeysUnusable`` where they do not give it back."""
+    secret = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    name = f"root-{sha256(root.public_bytes(Encoding.DER)).hexdigest()[:16]}"
     own_folder(folder)
     paths = [folder / f"share-{number}-of-{SHARES}.txt" for number in range(1, SHARES + 1)]
     entropy = secrets.token_bytes((NEEDED - 1) * len(secret))
@@ -37,4 +45,4 @@ def take_root_offline(store: KeyStore, authorities: Authorities, folder: Path) -
         raise KeysUnusable(
             f"The shares of the root's key in {folder} do not give it back; it stays where it was. Check the disk, start again."
         )
-    return replace(authorities, keys=store.without_root(authorities.keys))
+    return paths

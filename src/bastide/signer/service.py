@@ -1,8 +1,8 @@
 """One request to one answer: idempotency, the profile, the journal, and only then the signature leaves.
 
 The order for a new request: the profile checks and signs; the journal has the line on disk; the answer is given. A crash before
-the line is durable leaves nothing behind but a signature that nobody saw. Requests for tree heads and CRLs, which
-build on the last one, go one at a time; all others overlap and share the journal's fsync.
+the line is durable leaves nothing behind but a signature that nobody saw. Requests for tree heads, CRLs and CAs,
+which build on the last one, go one at a time; all others overlap and share the journal's fsync.
 """
 
 import asyncio
@@ -11,17 +11,36 @@ import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from bastide.core.error import BastideError, Refused, Unavailable
 from bastide.ports.clock import Clock
+from bastide.ports.keys import KeyStore
 from bastide.signer.authority import Authorities
 from bastide.signer.journal import Journal
 from bastide.signer.memory import Remembrance
-from bastide.signer.profiles import Again, Desk, Limits, Sign, broker_user, checkpoint, crl, device, ocsp, plan, server
+from bastide.signer.profiles import (
+    Again,
+    Desk,
+    Limits,
+    Sign,
+    authority,
+    broker_user,
+    checkpoint,
+    crl,
+    device,
+    next_issuing,
+    ocsp,
+    plan,
+    server,
+)
 from bastide.wire.journal import Entry
 from bastide.wire.signing import (
     Answer,
+    Authority,
     Head,
     Outcome,
     Profile,
@@ -42,24 +61,31 @@ PROFILES: Mapping[Profile, tuple[Sign, Again]] = {
     Profile.CHECKPOINT: (checkpoint.sign, checkpoint.again),
     Profile.BROKER_USER: (broker_user.sign, broker_user.again),
     Profile.PLAN: (plan.sign, plan.again),
+    Profile.NEXT_ISSUING: (next_issuing.sign, next_issuing.again),
+    Profile.AUTHORITY: (authority.sign, authority.again),
 }
-IN_ORDER = frozenset({Profile.CHECKPOINT, Profile.CRL})
+IN_ORDER = frozenset({Profile.CHECKPOINT, Profile.CRL, Profile.NEXT_ISSUING, Profile.AUTHORITY})
 
 log = logging.getLogger("bastide.signer")
 
 
 class Service:
-    """Answers requests. ``executor`` is where signing runs when a token outside the process does it; None: right here."""
+    """Answers requests. ``executor`` is where signing runs when a token outside the process does it; None: right here.
+    ``published`` hears of CAs that were installed."""
 
     def __init__(
         self,
+        store: KeyStore,
         authorities: Authorities,
         journal: Journal,
         memory: Remembrance,
         limits: Limits,
         clock: Clock,
         executor: Executor | None = None,
+        published: Callable[[Authorities], None] = lambda _: None,
     ) -> None:
+        self._store = store
+        self._published = published
         self._authorities = authorities
         self._journal = journal
         self._memory = memory
@@ -99,7 +125,10 @@ class Service:
         self._under_way[request.request_id] = done
         try:
             async with self._in_order if request.profile in IN_ORDER else nullcontext():
-                return await self._once(request)
+                body = await self._once(request)
+                if request.profile is Profile.AUTHORITY:
+                    await self._run(lambda: self._published(self._authorities))
+                return body
         finally:
             del self._under_way[request.request_id]
             done.set_result(None)
@@ -116,7 +145,8 @@ class Service:
                 )
             what = self._journal.read(place).what
             return await self._run(lambda: again(request.body, what, self._authorities))
-        desk = Desk(self._authorities, self._limits, self._memory.past, self._clock.now(), secrets.token_bytes(32))
+        past, now, entropy = self._memory.past, self._clock.now(), secrets.token_bytes(32)
+        desk = Desk(self._authorities, self._limits, past, now, entropy, self._next_key)
         signed = await self._run(lambda: sign(request.body, desk))
         await self._journal.add(
             Entry(
@@ -129,8 +159,19 @@ class Service:
                 what=dict(signed.what),
             )
         )
+        if isinstance(request.body, Authority):
+            self._authorities = self._authorities.with_next(request.body.certificates)
         log.info("signed profile=%s request=%s", request.profile.value, request.request_id)
         return signed.body
+
+    def _next_key(self) -> EllipticCurvePrivateKey:
+        waiting = self._authorities.waiting_key()
+        if waiting is None:
+            more = self._store.with_next_issuing(self._authorities.keys)
+            self._authorities = replace(self._authorities, keys=more)
+            waiting = self._authorities.waiting_key()
+            assert waiting is not None
+        return waiting
 
     async def _run(self, act: Callable[[], T]) -> T:
         if self._executor is None:

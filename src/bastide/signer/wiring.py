@@ -14,7 +14,7 @@ from bastide.adapters.clock import SystemClock
 from bastide.core.error import BastideError
 from bastide.ports.clock import Clock
 from bastide.ports.keys import KeyStore
-from bastide.signer.authority import establish, established, publish
+from bastide.signer.authority import Authorities, establish, established, publish, with_later
 from bastide.signer.config import SettingsWrong, SignerConfig
 from bastide.signer.files import own_folder
 from bastide.signer.journal import Journal
@@ -48,8 +48,13 @@ async def serving(config: SignerConfig, clock: Clock | None = None) -> AsyncIter
         journal.open(authorities.described())
         established(config.folder)
         authorities = take_root_offline(store, authorities, config.data / "root-shares")
-        publish(authorities, config.trust)
-        service = Service(authorities, journal, memory, config.limits, clock, executor)
+        authorities = with_later(authorities, memory.past.ceremonies)
+
+        def published(installed: Authorities) -> None:
+            publish(installed, config.trust)
+
+        published(authorities)
+        service = Service(store, authorities, journal, memory, config.limits, clock, executor, published)
         listener = Listener(service, config.socket)
         await listener.start()
         try:

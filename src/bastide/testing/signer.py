@@ -23,13 +23,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from bastide.core.error import Refused, Unavailable
 from bastide.core.ids import DeviceClass, DeviceId, RequestId, is_device_id, is_name
 from bastide.core.merkle import EMPTY_ROOT, extends
+from bastide.device.identity.ceremony import issuing_name
 from bastide.device.identity.certificate import (
     authority_certificate,
+    common_name,
     device_certificate,
     ocsp_certificate,
     serial_number,
     server_certificate,
 )
+from bastide.device.identity.hierarchy import Hierarchy, key_id
 from bastide.device.identity.request import accept_request
 from bastide.ports.clock import Clock
 from bastide.wire.checkpoint import head_text
@@ -63,10 +66,18 @@ class MemorySigner:
         self._crl_number = 0
         self._stopped = False
         self.root = _authority("Bastide test root", None, clock.now())
-        self.issuing = _authority("Bastide test issuing CA", self.root, clock.now())
+        first = _authority("Bastide test issuing CA", self.root, clock.now())
+        self.hierarchy = Hierarchy((self.root.certificate,), (first.certificate,))
+        self._keys = [first.key]
+        self._waiting: ec.EllipticCurvePrivateKey | None = None
         self.plan_key = ed25519.Ed25519PrivateKey.generate()
         self.account_key = ed25519.Ed25519PrivateKey.generate()
         self.checkpoint_key = ed25519.Ed25519PrivateKey.generate()
+
+    @property
+    def issuing(self) -> Authority:
+        """The issuing CA that is in use."""
+        return self._issuing_of(key_id(self.hierarchy.current(self._clock.now())))
 
     def stop(self) -> None:
         self._stopped = True
@@ -127,22 +138,22 @@ class MemorySigner:
 
         return self._once(request_id, ("server", csr, tuple(names)), sign)
 
-    async def ocsp_certificate(self, request_id: RequestId, *, csr: bytes) -> bytes:
+    async def ocsp_certificate(self, request_id: RequestId, *, csr: bytes, issuer: str) -> bytes:
         def sign() -> bytes:
-            now = self._clock.now().replace(microsecond=0)
+            now, by = self._clock.now().replace(microsecond=0), self._issuing_of(issuer)
             builder = ocsp_certificate(
                 accept_request(csr).public_key,
                 serial=serial_number(secrets.token_bytes(32)),
                 not_before=now - LATEST,
                 not_after=now + timedelta(days=1),
-                issuer=self.issuing.certificate,
+                issuer=by.certificate,
             )
-            return self._signed(builder)
+            return builder.sign(by.key, hashes.SHA256()).public_bytes(DER)
 
-        return self._once(request_id, ("ocsp", csr), sign)
+        return self._once(request_id, ("ocsp", csr, issuer), sign)
 
     async def crl(
-        self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime
+        self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime, issuer: str
     ) -> bytes:
         def sign() -> bytes:
             if abs(this_update - self._clock.now()) > LATEST:
@@ -150,10 +161,11 @@ class MemorySigner:
             serials = [serial for serial, _ in revoked]
             if len(set(serials)) != len(serials) or any(serial < 1 for serial in serials):
                 raise Refused("A revocation list names a serial twice, or one that is none.", code="signer:crl:entries")
+            by = self._issuing_of(issuer)
             self._crl_number += 1
             builder = (
                 x509.CertificateRevocationListBuilder()
-                .issuer_name(self.issuing.certificate.subject)
+                .issuer_name(by.certificate.subject)
                 .last_update(this_update)
                 .next_update(this_update + timedelta(days=1))
                 .add_extension(x509.CRLNumber(self._crl_number), critical=False)
@@ -161,9 +173,33 @@ class MemorySigner:
             for serial, at in revoked:
                 one = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=at.astimezone(UTC))
                 builder = builder.add_revoked_certificate(one.build())
-            return builder.sign(self.issuing.key, hashes.SHA256()).public_bytes(DER)
+            return builder.sign(by.key, hashes.SHA256()).public_bytes(DER)
 
-        return self._once(request_id, ("crl", tuple(revoked), this_update), sign)
+        return self._once(request_id, ("crl", tuple(revoked), this_update, issuer), sign)
+
+    async def next_issuing(self, request_id: RequestId) -> bytes:
+        def sign() -> bytes:
+            self._waiting = self._waiting or ec.generate_private_key(ec.SECP256R1())
+            subject = common_name(issuing_name(self._waiting.public_key()))
+            builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+            return builder.sign(self._waiting, hashes.SHA256()).public_bytes(DER)
+
+        return self._once(request_id, ("next-issuing",), sign)
+
+    async def take_authority(self, request_id: RequestId, *, certificates: Sequence[bytes]) -> str:
+        def sign() -> str:
+            if self._waiting is None:
+                raise Refused("No key waits for an issuing CA.", code="authority:no-request")
+            try:
+                read = [x509.load_der_x509_certificate(der) for der in certificates]
+            except ValueError as error:
+                raise Refused(f"A certificate cannot be read: {error}.", code="authority:unreadable") from error
+            self.hierarchy = self.hierarchy.with_next(read, self._waiting.public_key())
+            self._keys.append(self._waiting)
+            self._waiting = None
+            return key_id(self.hierarchy.issuing[-1])
+
+        return self._once(request_id, ("authority", tuple(certificates)), sign)
 
     async def checkpoint(
         self, request_id: RequestId, *, origin: str, size: int, root: bytes, consistency: Sequence[bytes]
@@ -225,6 +261,12 @@ class MemorySigner:
         signed = sign()
         self._answers[request_id] = (asked, signed)
         return signed
+
+    def _issuing_of(self, identifier: str) -> Authority:
+        for certificate, key in zip(self.hierarchy.issuing, self._keys, strict=True):
+            if key_id(certificate) == identifier:
+                return Authority(certificate, key)
+        raise Refused(f"There is no issuing CA {identifier}.", code="signer:issuer:unknown")
 
     def _running(self) -> None:
         if self._stopped:

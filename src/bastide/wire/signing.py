@@ -33,6 +33,8 @@ class Profile(StrEnum):
     CHECKPOINT = "checkpoint"
     BROKER_USER = "broker-user"
     PLAN = "plan"
+    NEXT_ISSUING = "next-issuing"
+    AUTHORITY = "authority"
     LAST_CHECKPOINT = "last-checkpoint"
 
 
@@ -40,6 +42,7 @@ RequestIdText = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{7,127
 Seconds = Annotated[int, Meta(ge=0, le=253_402_300_799)]  # up to the year 9999, the last that RFC 5280 can write
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Serial = Annotated[bytes, Meta(min_length=1, max_length=20)]  # RFC 5280 4.1.2.2
+KeyIdentifier = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z", max_length=40)]  # RFC 5280 4.2.1.2 (1), in hex
 CSRBytes = Annotated[bytes, Meta(min_length=1, max_length=8192)]
 
 
@@ -62,11 +65,13 @@ class ServerCertificate(Message, frozen=True):
 
 class OCSPResponder(Message, frozen=True):
     csr: CSRBytes
+    issuer: KeyIdentifier
 
 
 class CRL(Message, frozen=True):
     revoked: list[tuple[Serial, Seconds]]
     this_update: Seconds
+    issuer: KeyIdentifier
 
 
 class Checkpoint(Message, frozen=True):
@@ -84,12 +89,31 @@ class PlanToSign(Message, frozen=True):
     plan: Annotated[bytes, Meta(min_length=1, max_length=65_536)]
 
 
+class NextIssuing(Message, frozen=True):
+    pass
+
+
+class Authority(Message, frozen=True):
+    certificates: Annotated[
+        list[Annotated[bytes, Meta(min_length=1, max_length=4096)]], Meta(min_length=1, max_length=4)
+    ]
+
+
 class LastCheckpoint(Message, frozen=True):
     pass
 
 
 Body = (
-    DeviceCertificate | ServerCertificate | OCSPResponder | CRL | Checkpoint | BrokerUser | PlanToSign | LastCheckpoint
+    DeviceCertificate
+    | ServerCertificate
+    | OCSPResponder
+    | CRL
+    | Checkpoint
+    | BrokerUser
+    | PlanToSign
+    | NextIssuing
+    | Authority
+    | LastCheckpoint
 )
 
 BODIES: dict[Profile, type[Body]] = {
@@ -100,6 +124,8 @@ BODIES: dict[Profile, type[Body]] = {
     Profile.CHECKPOINT: Checkpoint,
     Profile.BROKER_USER: BrokerUser,
     Profile.PLAN: PlanToSign,
+    Profile.NEXT_ISSUING: NextIssuing,
+    Profile.AUTHORITY: Authority,
     Profile.LAST_CHECKPOINT: LastCheckpoint,
 }
 _PROFILE_OF: dict[type[Body], Profile] = {body: profile for profile, body in BODIES.items()}

@@ -31,13 +31,14 @@ from bastide.controller.endpoints.app import Endpoints, create_endpoints_app, re
 from bastide.controller.endpoints.peer import PeerCertificateProtocol
 from bastide.controller.serving import Leaf, Listener
 from bastide.controller.workers.vendors import Vendors
+from bastide.device.identity.hierarchy import Hierarchy, read_hierarchy
 from bastide.flows.admissions import AdmittingPeople
 from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.claims import Claiming, NewClaim, create_claim
 from bastide.flows.govern_device import Governing
 from bastide.flows.issue_certificate import Enrolling
 from bastide.flows.issue_server_certificate import issue_server_certificate
-from bastide.flows.publish_revocations import RevocationList
+from bastide.flows.publish_revocations import RevocationLists
 from bastide.flows.sequence_ledger import Sequencer
 from tests.processes.bastide import free_ports
 
@@ -160,11 +161,16 @@ async def platform(data: Path) -> AsyncIterator[Platform]:
     sequencing = asyncio.create_task(sequencer.run())
     enrolling = Enrolling(units, stores.credentials, stores.catalogue, ledger, client, clock, ids)
     governing = Governing(stores, units, (), clock)
-    revocations = RevocationList(units, stores.credentials, ledger, client, clock, ids)
-    authorities = [_der(data / "trust" / name) for name in ("issuing.pem", "root.pem")]
-    issuing = x509.load_der_x509_certificate(authorities[0])
+
+    def hierarchy() -> Hierarchy:
+        return read_hierarchy((data / "trust" / "authorities.pem").read_bytes())
+
+    def authorities() -> list[bytes]:
+        return [one.public_bytes(Encoding.DER) for one in hierarchy().everything()]
+
+    revocations = RevocationLists(hierarchy, units, stores.credentials, ledger, client, clock, ids)
     new_key = partial(ec.generate_private_key, ec.SECP256R1())
-    statuses = StatusAnswers(issuing, units, stores.credentials, ledger, client, clock, ids, new_key)
+    statuses = StatusAnswers(hierarchy, units, stores.credentials, ledger, client, clock, ids, new_key)
     app = create_endpoints_app(
         Endpoints(enrolling, stores.devices, authorities, revocations, statuses, stores.admissions)
     )

@@ -9,6 +9,7 @@ from bastide.core.error import Refused
 from bastide.core.ids import DeviceId
 from bastide.core.plan import CredentialState
 from bastide.core.standing import Stage, Standing
+from bastide.device.identity.certificate import issuer_key_id
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import create_claim
 from bastide.flows.describe_kinds import ensure_generic
@@ -59,7 +60,8 @@ async def test_a_claim_for_a_device_makes_its_holder_that_device_and_revokes_wha
         assert (await post(client, "simpleenroll", new_request()[1], who)).status_code == 403
     assert named(second) == device
     assert await states(town, device) == [CredentialState.VALID, CredentialState.REVOKED]
-    serials = {serial for serial, _ in await town.stores.credentials.revoked(town.enrolling.clock.now(), 10)}
+    issuers = [issuer_key_id(second)]
+    serials = {serial for serial, _ in await town.stores.credentials.revoked(town.enrolling.clock.now(), 10, issuers)}
     assert second.serial_number not in serials
     assert len(serials) == 1
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from bastide.core.error import Refused, Unavailable, Unreadable
+from bastide.device.identity.hierarchy import vouched
 
 PATH = "/.well-known/est"
 TIMEOUT_S = 30
@@ -136,5 +137,20 @@ def _chain(answer: bytes, endpoint: Endpoint) -> list[x509.Certificate]:
     if leaf is None:
         raise Unreadable("EST answered without a leaf certificate.")
     behind = certificates if len(certificates) > 1 else cacerts(endpoint)
-    # The root stays at home: a peer trusts its own copy or none.
-    return [leaf, *(each for each in behind if each != leaf and each.subject != each.issuer)]
+    # The root stays at home: a peer trusts its own copy or none. Of several issuing CAs only its own belongs to a leaf.
+    return [leaf, *(each for each in behind if each.subject == leaf.issuer and each.subject != each.issuer)]
+
+
+def trust_more(endpoint: Endpoint, into: Path) -> int:
+    """Takes the roots that the server offers and a trusted one vouches for (4.1.3); how many there were. ``into`` then holds
+    all that is trusted."""
+    try:
+        trusted = x509.load_pem_x509_certificates(endpoint.trust.read_bytes())
+        found = vouched(trusted, cacerts(endpoint))
+        if found:
+            aside = into.with_name(f".{into.name}.new")
+            aside.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in [*found, *trusted]))
+            aside.replace(into)
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"What this device trusts cannot be read or written: {error}.", code="est:files") from error
+    return len(found)

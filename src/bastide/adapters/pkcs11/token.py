@@ -1,8 +1,9 @@
-"""The authority keys in one token, found by their labels ``bastide-root``, ``bastide-issuing`` and so on.
+"""The authority keys in one token, found by their labels ``bastide-root``, ``bastide-issuing``, ``bastide-issuing-2`` and so on.
 
 They are made sensitive and not extractable (PKCS#11 3.0, 4.9). One session is used, by one thread: the signer's.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pkcs11
@@ -12,7 +13,7 @@ from pkcs11.exceptions import PKCS11Error
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from bastide.adapters.pkcs11.keys import TokenECKey, TokenEd25519Key
-from bastide.ports.keys import KeyRing, KeysUnusable
+from bastide.ports.keys import MOST_ISSUING, KeyRing, KeysUnusable, issuing_names
 
 _CURVES: dict[str, ec.EllipticCurve] = {"root": ec.SECP384R1(), "issuing": ec.SECP256R1()}
 _ED25519 = ("checkpoint", "account", "plan")
@@ -55,11 +56,24 @@ class TokenKeys:
 
     def open(self) -> KeyRing:
         try:
-            root, issuing = (self._ec(name) for name in ("root", "issuing"))
+            root = self._ec("root", ec.SECP384R1())
+            named = [name for name in issuing_names() if name == "issuing" or self._find(name) is not None]
+            issuing = tuple(self._ec(name, ec.SECP256R1()) for name in named)
             checkpoint, account, plan = (self._ed25519(name) for name in _ED25519)
         except (PKCS11Error, ValueError) as error:
             raise KeysUnusable(f"The token's authority keys cannot be read: {type(error).__name__} {error}.") from error
         return KeyRing(root=root, issuing=issuing, checkpoint=checkpoint, account=account, plan=plan)
+
+    def with_next_issuing(self, ring: KeyRing) -> KeyRing:
+        free = [name for name in issuing_names() if self._find(name) is None]
+        if not free:
+            raise KeysUnusable(f"There are {MOST_ISSUING} issuing keys in the token, and no more are held.")
+        try:
+            parameters = encode_named_curve_parameters(ec.SECP256R1.name)
+            self._generate(free[0], KeyType.EC, parameters, Mechanism.EC_KEY_PAIR_GEN)
+        except PKCS11Error as error:
+            raise KeysUnusable(f"The token made no issuing key: {type(error).__name__} {error}.") from error
+        return replace(ring, issuing=(*ring.issuing, self._ec(free[0], ec.SECP256R1())))
 
     def without_root(self, ring: KeyRing) -> KeyRing:
         """As it is: the key cannot leave the token to be kept elsewhere, and without it there is no next issuing CA."""
@@ -68,9 +82,9 @@ class TokenKeys:
     def close(self) -> None:
         self._session.close()
 
-    def _ec(self, name: str) -> TokenECKey:
+    def _ec(self, name: str, curve: ec.EllipticCurve) -> TokenECKey:
         private, point = self._pair(name)
-        return TokenECKey(private, ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[name], point))
+        return TokenECKey(private, ec.EllipticCurvePublicKey.from_encoded_point(curve, point))
 
     def _ed25519(self, name: str) -> TokenEd25519Key:
         private, point = self._pair(name)

@@ -16,11 +16,13 @@ from bastide.wire.signing import (
     CRL,
     FRAME_HEADER_BYTES,
     Answer,
+    Authority,
     Body,
     BrokerUser,
     Checkpoint,
     DeviceCertificate,
     LastCheckpoint,
+    NextIssuing,
     OCSPResponder,
     Outcome,
     PlanToSign,
@@ -64,14 +66,14 @@ class SignerClient:
     async def server_certificate(self, request_id: RequestId, *, csr: bytes, names: Sequence[str]) -> bytes:
         return await self._ask(request_id, ServerCertificate(csr, list(names)))
 
-    async def ocsp_certificate(self, request_id: RequestId, *, csr: bytes) -> bytes:
-        return await self._ask(request_id, OCSPResponder(csr))
+    async def ocsp_certificate(self, request_id: RequestId, *, csr: bytes, issuer: str) -> bytes:
+        return await self._ask(request_id, OCSPResponder(csr, issuer))
 
     async def crl(
-        self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime
+        self, request_id: RequestId, *, revoked: Sequence[tuple[int, datetime]], this_update: datetime, issuer: str
     ) -> bytes:
         entries = [(serial.to_bytes((serial.bit_length() + 8) // 8, "big"), _seconds(at)) for serial, at in revoked]
-        return await self._ask(request_id, CRL(entries, _seconds(this_update)))
+        return await self._ask(request_id, CRL(entries, _seconds(this_update), issuer))
 
     async def checkpoint(
         self, request_id: RequestId, *, origin: str, size: int, root: bytes, consistency: Sequence[bytes]
@@ -83,6 +85,12 @@ class SignerClient:
 
     async def plan(self, request_id: RequestId, *, plan: bytes) -> bytes:
         return await self._ask(request_id, PlanToSign(plan))
+
+    async def next_issuing(self, request_id: RequestId) -> bytes:
+        return await self._ask(request_id, NextIssuing())
+
+    async def take_authority(self, request_id: RequestId, *, certificates: Sequence[bytes]) -> str:
+        return (await self._ask(request_id, Authority(list(certificates)))).decode()
 
     async def last_checkpoint(self) -> tuple[int, bytes] | None:
         head = decode_head(await self._ask(RequestId("last-checkpoint"), LastCheckpoint()))

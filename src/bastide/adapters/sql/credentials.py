@@ -238,14 +238,23 @@ class CredentialReads:
         query = query.order_by(certificates.c.issued_at.desc(), certificates.c.serial).limit(limit)
         return await self._all(query, _certificate)
 
-    async def revoked(self, now: datetime, limit: int) -> Sequence[tuple[int, datetime]]:
+    async def revoked(self, now: datetime, limit: int, issuers: Sequence[str]) -> Sequence[tuple[int, datetime]]:
         query = select(certificates.c.serial, certificates.c.changed_at).where(
-            certificates.c.state == CredentialState.REVOKED.value, certificates.c.not_after > now
+            certificates.c.state == CredentialState.REVOKED.value,
+            certificates.c.not_after > now,
+            certificates.c.issuer.in_(issuers),
         )
         rows = await self._database.read(
             lambda connection: connection.execute(query.order_by(certificates.c.serial).limit(limit)).all()
         )
         return [(int(row.serial, 16), row.changed_at) for row in rows]
+
+    async def by_issuer(self, now: datetime) -> Mapping[str, int]:
+        query = select(certificates.c.issuer, func.count().label("many")).where(certificates.c.not_after > now)
+        rows = await self._database.read(
+            lambda connection: connection.execute(query.group_by(certificates.c.issuer)).all()
+        )
+        return {row.issuer: row.many for row in rows}
 
     async def lives(self, now: datetime) -> Sequence[Lives]:
         given = {"at": to_microseconds(now)}

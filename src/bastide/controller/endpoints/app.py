@@ -23,7 +23,7 @@ from bastide.device.identity.certificate import fingerprint
 from bastide.flows.admit_device import Admitting
 from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.issue_certificate import Enrolling
-from bastide.flows.publish_revocations import RevocationList
+from bastide.flows.publish_revocations import RevocationLists
 from bastide.ports.platform.admissions import AdmissionReads
 from bastide.ports.platform.stores import DeviceReads
 from bastide.wire.nkeys import Kind, decode_public
@@ -31,12 +31,12 @@ from bastide.wire.nkeys import Kind, decode_public
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """What the app needs. ``authorities`` are the CA certificates in DER: issuing, root."""
+    """What the app needs. ``authorities`` gives the CA certificates that hold now (DER): issuing, roots, links between roots."""
 
     enrolling: Enrolling
     devices: DeviceReads
-    authorities: Sequence[bytes]
-    revocations: RevocationList
+    authorities: Callable[[], Sequence[bytes]]
+    revocations: RevocationLists
     statuses: StatusAnswers
     admissions: AdmissionReads
     gateways: "Gateways | None" = None
@@ -95,7 +95,7 @@ def create_endpoints_app(deps: Endpoints) -> Starlette:
 
     async def crl(request: Request) -> Response:
         try:
-            der = await deps.revocations.current()
+            der = await deps.revocations.current(request.path_params.get("issuer", ""))
         except BastideError as error:
             return answer(error)
         return Response(der, media_type="application/pkix-crl", headers={"Cache-Control": "max-age=60"})
@@ -114,6 +114,7 @@ def create_endpoints_app(deps: Endpoints) -> Starlette:
         Route("/v1/eligibility", eligibility, methods=["GET"]),
         Route("/v1/gateway", join, methods=["POST"]),
         Route("/crl", crl, methods=["GET"]),
+        Route("/crl/{issuer}", crl, methods=["GET"]),
         Route("/ocsp", ocsp, methods=["POST"]),
         Route("/ocsp/{request:path}", ocsp, methods=["GET"]),
     ]

@@ -50,11 +50,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class EST:
-    """The operations. ``authorities`` are the CA certificates (DER), the issuing one first."""
+    """The operations. ``authorities`` gives the CA certificates (DER), those that issue first (RFC 7030 4.1.3)."""
 
     enrolling: Enrolling
     devices: DeviceReads
-    authorities: Sequence[bytes]
+    authorities: Callable[[], Sequence[bytes]]
     refusals: Refusals
     admitting: Admitting
 
@@ -88,7 +88,7 @@ class EST:
         return routes
 
     async def cacerts(self, request: Request) -> Response:
-        return _certificates(self.authorities)
+        return _certificates(self.authorities())
 
     async def csrattrs(self, request: Request) -> Response:
         return Response(

@@ -67,7 +67,7 @@ def write_broker_config(
     """
     directory.nats.mkdir(mode=0o700, parents=True, exist_ok=True)
     authorities = directory.nats / AUTHORITIES_NAME
-    # Constrained devices send only their leaf: the issuing CA is an anchor beside the root.
+    # Constrained devices send only their leaf: the issuing CAs are anchors beside the roots.
     _write(authorities, "".join((directory.trust / f"{one}.pem").read_text() for one in ("issuing", "root")))
     config = ServerConfig(
         name=name,

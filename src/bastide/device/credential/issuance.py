@@ -12,7 +12,7 @@ from cryptography import x509
 
 from bastide.core.ids import ClaimId, DeviceClass, DeviceId, OwnerName, RecordId, RequestId, SiteName
 from bastide.core.plan import CredentialState
-from bastide.device.identity.certificate import algorithm, fingerprint
+from bastide.device.identity.certificate import algorithm, fingerprint, issuer_key_id
 
 
 class Purpose(StrEnum):
@@ -55,7 +55,7 @@ class Issuance:
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """A certificate that was issued. ``serial`` and ``fingerprint`` (SHA-256 of the DER) are in hex, ``algorithm`` is
-    the key's (``P-256``); empty for one that was issued before it was noted."""
+    the key's (``P-256``), ``issuer`` the CA's key identifier in hex; both empty for one that was issued before it was noted."""
 
     serial: str
     device: DeviceId
@@ -69,6 +69,7 @@ class Certificate:
     state: CredentialState = CredentialState.VALID
     changed_at: datetime | None = None
     algorithm: str = ""
+    issuer: str = ""
 
 
 def issued(issuance: Issuance, der: bytes, now: datetime) -> Certificate:
@@ -85,4 +86,5 @@ def issued(issuance: Issuance, der: bytes, now: datetime) -> Certificate:
         request=issuance.request,
         der=der,
         algorithm=algorithm(certificate.public_key()),
+        issuer=issuer_key_id(certificate),
     )

@@ -88,12 +88,13 @@ def authority_certificate(
     not_before: datetime,
     not_after: datetime,
     issuer: x509.Certificate | None,
+    below: int = 0,
 ) -> x509.CertificateBuilder:
-    """A root (no issuer) or an issuing CA, which may have no CA below it (path length 0)."""
+    """A root (no issuer), which has one CA below it, or a CA with ``below`` CAs: none below one that issues."""
     identifier = x509.SubjectKeyIdentifier.from_public_key(key)
     builder = _bare(key, serial, not_before, not_after).subject_name(common_name(name))
     builder = builder.issuer_name(issuer.subject if issuer else common_name(name))
-    path_length = 0 if issuer else 1
+    path_length = below if issuer else 1
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
     builder = builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
     builder = builder.add_extension(identifier, critical=False)
@@ -105,6 +106,12 @@ def authority_certificate(
 def fingerprint(der: bytes) -> str:
     """The SHA-256 of a certificate, in hex."""
     return sha256(der).hexdigest()
+
+
+def issuer_key_id(certificate: x509.Certificate) -> str:
+    """The key identifier of a certificate's issuer (RFC 5280 4.2.1.1), in hex."""
+    identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    return (identifier or b"").hex()
 
 
 def algorithm(key: object) -> str:

@@ -23,6 +23,7 @@ class Permission(StrEnum):
     SCAN_SUBMIT = "scan:submit"
     CLAIM_READ = "claim:read"
     CLAIM_CHANGE = "claim:change"
+    AUTHORITY_CHANGE = "authority:change"
     PROFILE_READ = "profile:read"
     PROFILE_CHANGE = "profile:change"
     POLICY_READ = "policy:read"

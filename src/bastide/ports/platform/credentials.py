@@ -44,8 +44,12 @@ class CredentialReads(Protocol):
         """Newest first."""
         ...
 
-    async def revoked(self, now: datetime, limit: int) -> Sequence[tuple[int, datetime]]:
-        """Serial and time of those revoked and not yet expired, by serial."""
+    async def revoked(self, now: datetime, limit: int, issuers: Sequence[str]) -> Sequence[tuple[int, datetime]]:
+        """Serial and time of those revoked and not yet expired, by serial, of the issuers named (``Certificate.issuer``)."""
+        ...
+
+    async def by_issuer(self, now: datetime) -> Mapping[str, int]:
+        """How many certificates that have not ended each issuer has."""
         ...
 
     async def lives(self, now: datetime) -> Sequence[Lives]:

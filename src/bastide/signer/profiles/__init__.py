@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
 from bastide.core.merkle import EMPTY_ROOT
-from bastide.signer.authority import Authorities
+from bastide.signer.authority import Authorities, Issuing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +27,31 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What must never be forgotten: the last tree head that was signed, and the last CRL's number."""
+    """What must never be forgotten: the last tree head that was signed, the last CRL's number, and what each ceremony
+    installed (base64 of DER)."""
 
     tree_size: int = 0
     tree_root: bytes = EMPTY_ROOT
     crl_number: int = 0
+    ceremonies: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything that a profile may look at. ``entropy`` is 32 random bytes of this request's own."""
+    """Everything that a profile may look at. ``entropy`` is 32 random bytes of this request's own; ``next_key`` gives the key
+    that waits for an issuing CA, and makes it first where there is none."""
 
     authorities: Authorities
     limits: Limits
     past: Past
     now: datetime
     entropy: bytes
+    next_key: Callable[[], EllipticCurvePrivateKey]
+
+    @property
+    def issuing(self) -> Issuing:
+        """The issuing CA that is in use."""
+        return self.authorities.issuing_at(self.now)
 
 
 @dataclass(frozen=True, slots=True)

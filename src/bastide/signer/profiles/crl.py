@@ -1,4 +1,4 @@
-"""Profile ``crl``: full revocation lists of the issuing CA (RFC 5280 section 5).
+"""Profile ``crl``: full revocation lists of one issuing CA (RFC 5280 section 5).
 
 - 5.1.2: version 2, with thisUpdate and nextUpdate; 5.2.1, 5.2.3: authority key identifier and a CRL number, which grows by
   one for each list. It allows a thisUpdate within five minutes of now, and each serial once, revoked in the past.
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bastide.core.error import Refused
 from bastide.device.identity.certificate import SIGNED_OVER
-from bastide.signer.authority import Authorities
+from bastide.signer.authority import Authorities, Issuing
 from bastide.signer.profiles import Desk, Signed
 from bastide.wire.signing import CRL
 
@@ -38,17 +38,18 @@ def sign(ask: CRL, desk: Desk) -> Signed:
         )
     number = desk.past.crl_number + 1
     seconds = int(desk.limits.crl_lifetime.total_seconds())
-    der = _build(ask, number, seconds, desk.authorities)
+    der = _build(ask, number, seconds, desk.authorities.issuing_of(ask.issuer))
     digest = sha256(der).hexdigest()
-    return Signed(der, {"number": number, "entries": len(ask.revoked), "seconds": seconds, "sha256": digest})
+    noted = {"issuer": ask.issuer, "number": number, "entries": len(ask.revoked)}
+    return Signed(der, {**noted, "seconds": seconds, "sha256": digest})
 
 
 def again(ask: CRL, what: Mapping[str, Any], authorities: Authorities) -> bytes:
-    return _build(ask, int(what["number"]), int(what["seconds"]), authorities)
+    return _build(ask, int(what["number"]), int(what["seconds"]), authorities.issuing_of(ask.issuer))
 
 
-def _build(ask: CRL, number: int, seconds: int, authorities: Authorities) -> bytes:
-    issuing = authorities.issuing
+def _build(ask: CRL, number: int, seconds: int, by: Issuing) -> bytes:
+    issuing = by.certificate
     this_update = datetime.fromtimestamp(ask.this_update, UTC)
     identifier = issuing.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = (
@@ -64,5 +65,4 @@ def _build(ask: CRL, number: int, seconds: int, authorities: Authorities) -> byt
             serial_number=int.from_bytes(serial, "big"), revocation_date=datetime.fromtimestamp(at, UTC)
         )
         builder = builder.add_revoked_certificate(entry.build())
-    key = authorities.keys.issuing
-    return builder.sign(key, SIGNED_OVER[key.curve.name]).public_bytes(Encoding.DER)
+    return builder.sign(by.key, SIGNED_OVER[by.key.curve.name]).public_bytes(Encoding.DER)

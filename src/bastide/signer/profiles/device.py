@@ -32,7 +32,7 @@ def sign(ask: DeviceCertificate, desk: Desk) -> Signed:
     begins, ends = datetime.fromtimestamp(ask.not_before, UTC), datetime.fromtimestamp(ask.not_after, UTC)
     _check_validity(begins, ends, desk)
     request = accept_request(ask.csr)
-    issuing = desk.authorities.issuing
+    issuing = desk.issuing
     serial = serial_number(desk.entropy)
     builder = device_certificate(
         request.public_key,
@@ -40,9 +40,9 @@ def sign(ask: DeviceCertificate, desk: Desk) -> Signed:
         serial=serial,
         not_before=begins,
         not_after=ends,
-        issuer=issuing,
+        issuer=issuing.certificate,
     )
-    der = issue(builder, desk.authorities).public_bytes(Encoding.DER)
+    der = issue(builder, issuing).public_bytes(Encoding.DER)
     what = {
         "device": ask.device,
         "class": ask.device_class,
@@ -71,7 +71,7 @@ def _check_validity(begins: datetime, ends: datetime, desk: Desk) -> None:
             f"{longest.days} days are allowed.",
             code="signer:device:validity",
         )
-    if ends > desk.authorities.issuing.not_valid_after_utc:
+    if ends > desk.issuing.certificate.not_valid_after_utc:
         raise Refused(
             "A device certificate would outlive the CA that issues it. Ask for a shorter validity, and plan the roll-over "
             "of the CA.",

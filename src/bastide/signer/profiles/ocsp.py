@@ -1,4 +1,4 @@
-"""Profile ``ocsp``: delegated OCSP responders of the issuing CA (RFC 6960 4.2.2.2), a day long.
+"""Profile ``ocsp``: delegated OCSP responders of one issuing CA (RFC 6960 4.2.2.2), a day long.
 
 It allows an acceptable PKCS#10 request; name, purpose and validity are the signer's own. What such a certificate can do is say
 that a certificate is good or revoked, for a day: it can issue nothing, and be no client and no server.
@@ -24,17 +24,17 @@ LIFETIME = timedelta(days=1)
 
 def sign(ask: OCSPResponder, desk: Desk) -> Signed:
     request = accept_request(ask.csr)
-    issuing = desk.authorities.issuing
+    issuing = desk.authorities.issuing_of(ask.issuer)
     begins = (desk.now - BACKDATED).replace(microsecond=0)
     serial = serial_number(desk.entropy)
     builder = ocsp_certificate(
         request.public_key,
         serial=serial,
         not_before=begins,
-        not_after=min(begins + BACKDATED + LIFETIME, issuing.not_valid_after_utc),
-        issuer=issuing,
+        not_after=min(begins + BACKDATED + LIFETIME, issuing.certificate.not_valid_after_utc),
+        issuer=issuing.certificate,
     )
-    der = issue(builder, desk.authorities).public_bytes(Encoding.DER)
+    der = issue(builder, issuing).public_bytes(Encoding.DER)
     return Signed(der, {"serial": f"{serial:x}", "certificate": b64encode(der).decode()})
 
 

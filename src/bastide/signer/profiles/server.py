@@ -28,7 +28,7 @@ def sign(ask: ServerCertificate, desk: Desk) -> Signed:
     if len(set(names)) != len(names):
         raise Refused("A server certificate is asked for with one name twice.", code="signer:server:names")
     request = accept_request(ask.csr)
-    issuing = desk.authorities.issuing
+    issuing = desk.issuing
     begins = (desk.now - BACKDATED).replace(microsecond=0)
     serial = serial_number(desk.entropy)
     builder = server_certificate(
@@ -36,10 +36,10 @@ def sign(ask: ServerCertificate, desk: Desk) -> Signed:
         names,
         serial=serial,
         not_before=begins,
-        not_after=min(begins + desk.limits.server_lifetime, issuing.not_valid_after_utc),
-        issuer=issuing,
+        not_after=min(begins + desk.limits.server_lifetime, issuing.certificate.not_valid_after_utc),
+        issuer=issuing.certificate,
     )
-    der = issue(builder, desk.authorities).public_bytes(Encoding.DER)
+    der = issue(builder, issuing).public_bytes(Encoding.DER)
     what = {"names": list(ask.names), "serial": f"{serial:x}", "certificate": b64encode(der).decode()}
     return Signed(der, what)
 

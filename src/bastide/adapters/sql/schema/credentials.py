@@ -59,6 +59,7 @@ certificates = Table(
     Column("state", String(16), nullable=False),
     Column("changed_at", Instant),
     Column("algorithm", String(16), nullable=False, server_default=""),
+    Column("issuer", String(40), nullable=False, server_default=""),
     Index("ix_certificates_state", "state", "not_after"),
 )
 

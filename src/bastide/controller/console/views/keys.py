@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from bastide.controller.api.credentials import Certificates
 
 _FOR: Mapping[str, str] = {
-    "root": "Signs the issuing authority; browsers and devices trust it",
+    "root": "Signs issuing authorities; browsers and devices trust it",
     "issuing": "Signs devices and servers",
     "console": "This console and the API",
     "endpoints": "Where devices enrol and renew",
@@ -39,12 +39,13 @@ def kept(certificates: Certificates, now: datetime) -> tuple[Kept, ...]:
     for name, pem in certificates().items():
         certificate = x509.load_pem_x509_certificates(pem)[0]
         life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-        renews = name not in ("root", "issuing")
+        kind = name.partition(" ")[0]
+        renews = kind not in ("root", "issuing")
         margin = life / _LATE if renews else max(life / 20, timedelta(days=30))
         found.append(
             Kept(
                 name=name,
-                purpose=_FOR.get(name, ""),
+                purpose=_FOR.get(kind, ""),
                 subject=certificate.subject.rfc4514_string(),
                 not_after=certificate.not_valid_after_utc,
                 fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),

@@ -157,6 +157,7 @@ MAY: Mapping[Permission, str] = {
     Permission.SCAN_SUBMIT: "Submit scans",
     Permission.CLAIM_READ: "See claims",
     Permission.CLAIM_CHANGE: "Make and revoke claims",
+    Permission.AUTHORITY_CHANGE: "Install the next issuing CA and root",
     Permission.PROFILE_READ: "See classes and profiles",
     Permission.PROFILE_CHANGE: "Change profiles",
     Permission.POLICY_READ: "See the policy",
