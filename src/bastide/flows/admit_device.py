@@ -8,11 +8,12 @@ What is asked is kept by the request's key, so the same device asking again is t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography.x509 import Name
 
+from bastide.core.device import Attribute
 from bastide.core.error import Conflict, Refused, Unavailable
 from bastide.core.ids import DeviceClass, DeviceId, OwnerName, RecordId, RequestId, SiteName
 from bastide.core.plan import CredentialState
@@ -33,11 +34,16 @@ from bastide.device.identity.manufacturer import Manufactured, ManufacturerRefus
 from bastide.device.identity.request import CertificateRequest, accept_request
 from bastide.flows.enrol_device import report_shared
 from bastide.flows.issue_certificate import ACTOR, Enrolling, admit, intend
+from bastide.operations.inventory.attributes import merged
 from bastide.ports.platform.admissions import AdmissionReads
 from bastide.ports.platform.credentials import CredentialUnitOfWork
 from bastide.ports.platform.stores import DeviceReads
 
 UNDESCRIBED = DeviceClass("generic")
+MUD_URL = "mud-url"
+# A maker's signature is behind it; a person's word is 1.
+SURE = 0.95
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,9 @@ async def admit_manufactured(
     expected = await with_.admissions.expected(made.vendor.name, made.serial)
     if expected is not None:
         _check_label(expected.device_class, label)
-        return await _admit_expected(expected, request, with_)
+        certificate = await _admit_expected(expected, request, with_)
+        await _note(certificate.device, made, with_)
+        return certificate
     if not made.vendor.unexpected:
         raise ManufacturerRefused(
             f"No device of {made.vendor.name} with the serial number {made.serial!r} is expected. Put it on the list with "
@@ -69,7 +77,9 @@ async def admit_manufactured(
             code="enrolment:manufacturer:unexpected",
         )
     held = await with_.admissions.request(request.key_digest.hex())
-    return await _ask(request, held, source, label, made, None, with_)
+    certificate = await _ask(request, held, source, label, made, None, with_)
+    await _note(certificate.device, made, with_)
+    return certificate
 
 
 async def admit_anybody(csr: bytes, label: str, source: str, with_: Admitting) -> Certificate | None:
@@ -82,6 +92,29 @@ async def admit_anybody(csr: bytes, label: str, source: str, with_: Admitting) -
     if window is None and held is None:
         return None
     return await _ask(request, held, source, label, None, window, with_)
+
+
+async def _note(id: DeviceId, made: Manufactured, with_: Admitting) -> None:
+    """Keeps what the maker's certificate says of the device: its serial number, and its MUD URL (RFC 8520 11) where it names one.
+
+    The device is answered after it: one whose answer was lost asks again, so a crash loses nothing.
+    """
+    said_by = f"manufacturer:{made.vendor.name}"
+    for _ in range(_TRIES):
+        device, now = await with_.devices.get(id), with_.enrolling.clock.now()
+        known = {(one.name, one.value) for one in device.attributes if one.source == said_by}
+        told = {("serial", made.serial), *([(MUD_URL, made.mud_url)] if made.mud_url else [])}
+        if known == told:
+            return
+        fresh = [Attribute(name, value, said_by, SURE, now) for name, value in sorted(told)]
+        try:
+            async with with_.enrolling.units(ACTOR) as work:
+                work.devices.put(replace(device, attributes=merged(device.attributes, fresh, said_by)))
+                work.ledger.record("inventory:device:stated", f"device:{id}", {"by": said_by, **dict(sorted(told))})
+        except Conflict:
+            continue  # the loop wrote it meanwhile
+        return
+    raise Unavailable("The device's entry changes faster than it can be written; ask again.", code="enrolment:busy")
 
 
 def _check_label(device_class: DeviceClass, label: str) -> None:

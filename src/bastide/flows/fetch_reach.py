@@ -35,10 +35,12 @@ class Fetching:
 
 
 async def url_of(device: DeviceId, with_: Governing) -> str:
-    """The MUD URL that the device was heard to say of itself (DHCP, LLDP)."""
+    """The MUD URL that the device's maker certified (RFC 8520 11), or that it was heard to say of itself (DHCP, LLDP)."""
     found = (await with_.stores.devices.get(device)).attribute(MUD_URL)
     if found is None:
-        raise NotFound(f"{device} was not heard to name a MUD file (DHCP option 161 or 112, LLDP); hand the URL in.")
+        raise NotFound(
+            f"No maker's certificate, DHCP (option 161, 112) or LLDP names a MUD file for {device}; hand the URL in."
+        )
     return found.value
 
 

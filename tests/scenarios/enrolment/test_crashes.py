@@ -112,30 +112,33 @@ async def test_what_the_signer_refuses_is_ended_and_recorded(town: Platform) -> 
     assert journal(town) == []
 
 
-async def test_kill_9_of_the_signer_while_a_crowd_enrols_loses_no_device_and_makes_none_twice(town: Platform) -> None:
+@pytest.mark.parametrize(("kills", "crowd"), [(4, 60), pytest.param(50, 600, marks=pytest.mark.long)])
+async def test_kill_9_of_the_signer_while_a_crowd_enrols_loses_no_device_and_makes_none_twice(
+    town: Platform, kills: int, crowd: int
+) -> None:
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"seed {seed}")
     chance = random.Random(seed)
-    claims = [await town.claim() for _ in range(60)]
+    claims = [await town.claim() for _ in range(crowd)]
     requests = [new_request()[1] for _ in claims]
 
     async def device(number: int) -> bytes:
         """As a device does: the same request again until there is an answer."""
         claim = claims[number]
-        await asyncio.sleep(number * 0.02)
-        async with asyncio.timeout(60):
+        await asyncio.sleep(number * 0.05)
+        async with asyncio.timeout(100):
             while True:
                 try:
                     return (await enrol_device(claim.claim.id, claim.secret, requests[number], "", town.enrolling)).der
                 except Unavailable:
                     await asyncio.sleep(0.05)
 
-    crowd = [asyncio.create_task(device(number)) for number in range(len(claims))]
-    for _ in range(4):
+    enrolling = [asyncio.create_task(device(number)) for number in range(len(claims))]
+    for _ in range(kills):
         await asyncio.sleep(chance.uniform(0.05, 0.3))
         town.signer.kill()
         town.signer.start()
-    certificates = [x509.load_der_x509_certificate(der) for der in await asyncio.gather(*crowd)]
+    certificates = [x509.load_der_x509_certificate(der) for der in await asyncio.gather(*enrolling)]
     assert len({certificate.subject.rfc4514_string() for certificate in certificates}) == len(claims)
     assert [certificate.public_key() for certificate in certificates] == [
         x509.load_der_x509_csr(csr).public_key() for csr in requests

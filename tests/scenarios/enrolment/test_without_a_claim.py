@@ -14,6 +14,7 @@ from bastide.core.ids import DeviceId
 from bastide.core.plan import CredentialState
 from bastide.flows.admissions import approve, decline, expect, open_window, put_vendor, remove_vendor
 from bastide.flows.claims import DEFAULT_TTL
+from bastide.flows.fetch_reach import url_of
 from tests.domain.device.makers import Maker
 from tests.peers import require
 from tests.scenarios.enrolment.platform import Platform, new_request, run, save_key
@@ -64,6 +65,35 @@ async def test_curl_enrols_with_the_certificate_that_the_maker_put_in(town: Plat
     assert held.device == device.id
     (fact,) = await town.stores.evidence.recent(Subject(SubjectKind.DEVICE, device.id), 10)
     assert fact.body["way"] == f"expected:{held.id}"
+
+
+async def test_what_the_makers_certificate_says_is_kept_and_leads_to_its_mud_file(
+    town: Platform, tmp_path: Path
+) -> None:
+    maker = Maker()
+    await named(town, maker)
+    url = "https://acme.example/mud1"
+    own, certificate = maker.device("SN-1", extra=lambda one: one.add_extension(_mud_url(url), critical=False))
+    (shown := tmp_path / "own.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    async with speaking(town, shown, save_key(own, tmp_path / "own.key")) as client:
+        csr = new_request()[1]
+        for _ in range(2):
+            device = DeviceId(_name(leaf(await post(client, "simpleenroll", csr))))
+    said = {(one.name, one.value, one.source) for one in (await town.stores.devices.get(device)).attributes}
+    assert said == {("mud-url", url, "manufacturer:acme"), ("serial", "SN-1", "manufacturer:acme")}
+    assert (await town.kinds()).count("inventory:device:stated") == 1
+    assert await url_of(device, town.claiming.governing) == url
+
+
+def _mud_url(url: str) -> x509.UnrecognizedExtension:
+    """RFC 8520, section 11: id-pe-mud-url, an IA5String."""
+    return x509.UnrecognizedExtension(
+        x509.ObjectIdentifier("1.3.6.1.5.5.7.1.25"), bytes([0x16, len(url)]) + url.encode()
+    )
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return str(next(iter(certificate.subject)).value)
 
 
 async def test_after_a_reset_it_is_the_same_device_and_its_old_certificates_are_revoked(
