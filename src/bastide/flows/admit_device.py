@@ -1,6 +1,7 @@
 """A device enrols without a claim: by its manufacturer certificate, or by asking and waiting for a person.
 
     manufacturer certificate, serial on the list     let in at once; the same device again, after a reset
+    TPM, its endorsement key on the list             the same (flows/admit_tpm.py)
     manufacturer certificate, serial not expected    may ask, where its vendor's devices may
     no proof at all                                  may ask, while a window is open
 
@@ -63,7 +64,13 @@ async def admit_manufactured(
     ``Refused`` says what is wrong, ``Waiting`` that a person must approve.
     """
     made = read_manufactured(shown, await with_.admissions.vendors(), with_.enrolling.clock.now())
-    request = accept_request(csr)
+    return await admit_made(made, accept_request(csr), label, source, with_)
+
+
+async def admit_made(
+    made: Manufactured, request: CertificateRequest, label: str, source: str, with_: Admitting
+) -> Certificate:
+    """The certificate of the device that proved to be that one of its maker's."""
     expected = await with_.admissions.expected(made.vendor.name, made.serial)
     if expected is not None:
         _check_label(expected.device_class, label)
@@ -103,7 +110,7 @@ async def _note(id: DeviceId, made: Manufactured, with_: Admitting) -> None:
     for _ in range(_TRIES):
         device, now = await with_.devices.get(id), with_.enrolling.clock.now()
         known = {(one.name, one.value) for one in device.attributes if one.source == said_by}
-        told = {("serial", made.serial), *([(MUD_URL, made.mud_url)] if made.mud_url else [])}
+        told = {(name, value) for name, value in _said(made) if value}
         if known == told:
             return
         fresh = [Attribute(name, value, said_by, SURE, now) for name, value in sorted(told)]
@@ -115,6 +122,12 @@ async def _note(id: DeviceId, made: Manufactured, with_: Admitting) -> None:
             continue  # the loop wrote it meanwhile
         return
     raise Unavailable("The device's entry changes faster than it can be written; ask again.", code="enrolment:busy")
+
+
+def _said(made: Manufactured) -> list[tuple[str, str]]:
+    if made.tpm:
+        return [("tpm", made.serial), ("key-storage", "TPM 2.0")]
+    return [("serial", made.serial), (MUD_URL, made.mud_url)]
 
 
 def _check_label(device_class: DeviceClass, label: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastide.core.error import Refused
-from bastide.device.identity.request import MAX_BYTES, accept_request, key_digest
+from bastide.device.identity.request import MAX_BYTES, RequestRefused, accept_request, key_digest
 from tests.domain.device.requests import AS_AUTHORITY, GOOD, P256, P384, WITH_CHALLENGE, WITH_NAMES, builder, der, named
 
 
@@ -115,3 +115,22 @@ def test_noise_is_refused_and_nothing_else(noise: bytes) -> None:
 
 def test_a_long_name_is_read_and_not_used() -> None:
     assert accept_request(der(builder(named("x" * 64)))).common_names == ("x" * 64,)
+
+
+@pytest.mark.parametrize("subject", ["me", "a name so long that the request needs two octets for its length" * 2])
+def test_a_null_that_tpm2_openssl_writes_is_read_and_not_kept(subject: str) -> None:
+    strict = der(builder(named(subject[:64])))
+    plain, nulled = bytes.fromhex("300a06082a8648ce3d040302"), bytes.fromhex("300c06082a8648ce3d0403020500")
+    inner = strict[2 if strict[1] < 0x80 else 2 + (strict[1] & 0x7F) :].replace(plain, nulled)
+    loose = (
+        b"\x30\x82" + len(inner).to_bytes(2, "big") + inner
+        if len(inner) > 255
+        else b"\x30\x81" + bytes([len(inner)]) + inner
+    )
+    with pytest.raises(ValueError, match="ExtraData"):
+        x509.load_der_x509_csr(loose)
+    assert accept_request(loose).der == strict
+    # Twice, or cut: it is not touched, and refused as anything else that cannot be read.
+    for spoiled in (loose[:-1], loose + nulled, nulled, nulled[:5], loose.replace(b"\x05\x00", b"\x05\x01")):
+        with pytest.raises(RequestRefused):
+            accept_request(spoiled)

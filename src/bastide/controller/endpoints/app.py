@@ -1,6 +1,7 @@
 """The device endpoints as one ASGI app, bare Starlette: EST, update eligibility, the revocation list, OCSP."""
 
 import asyncio
+import secrets
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from bastide.core.plan import CredentialState, UpdateEligibility
 from bastide.device.credential.ocsp import MAX_REQUEST_BYTES, unsigned_answer
 from bastide.device.identity.certificate import fingerprint
 from bastide.flows.admit_device import Admitting
+from bastide.flows.admit_tpm import TPMs
 from bastide.flows.answer_status import StatusAnswers
 from bastide.flows.issue_certificate import Enrolling
 from bastide.flows.publish_revocations import RevocationLists
@@ -55,7 +57,7 @@ def create_endpoints_app(deps: Endpoints) -> Starlette:
     """The ASGI app. Serve it with ``PeerCertificateProtocol``, or no device is ever known by its certificate."""
     refusals = Refusals(deps.enrolling.units, deps.enrolling.clock)
     admitting = Admitting(deps.enrolling, deps.admissions, deps.devices)
-    est = EST(deps.enrolling, deps.devices, deps.authorities, refusals, admitting)
+    est = EST(deps.enrolling, deps.devices, deps.authorities, refusals, admitting, TPMs(admitting, secrets.token_bytes))
 
     async def eligibility(request: Request) -> Response:
         current = peer_certificate(request.scope)

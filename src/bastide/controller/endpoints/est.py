@@ -26,10 +26,13 @@ from bastide.device.credential.est import MAX_BODY_BYTES, certs_only, csr_attrib
 from bastide.device.credential.issuance import Certificate
 from bastide.device.identity.certificate import fingerprint
 from bastide.flows.admit_device import Admitting, admit_anybody, admit_manufactured
+from bastide.flows.admit_tpm import USERNAME, TPMs
 from bastide.flows.enrol_device import enrol_device
 from bastide.flows.issue_certificate import Enrolling
 from bastide.flows.renew_device import renew_device
 from bastide.ports.platform.stores import DeviceReads
+from bastide.wire.tpm import MAX_BODY_BYTES as MAX_ASKED_BYTES
+from bastide.wire.tpm import decode_asked, encode_challenge
 
 BODY_SECONDS = 10.0
 _CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
@@ -57,6 +60,7 @@ class EST:
     authorities: Callable[[], Sequence[bytes]]
     refusals: Refusals
     admitting: Admitting
+    tpms: TPMs
 
     def routes(self) -> list[Route]:
         routes = []
@@ -83,6 +87,7 @@ class EST:
                         methods=["GET", "POST"],
                     )
                 )
+        routes.append(Route("/v1/tpm", self._guarded("tpm", self.challenge), methods=["POST"]))
         for path in ("/.well-known/cmp", "/.well-known/cmp/{rest:path}", "/pkix/"):
             routes.append(Route(path, _says(501, _NO_CMP), methods=["GET", "POST"]))
         return routes
@@ -102,10 +107,20 @@ class EST:
         if "authorization" in request.headers:
             name, secret = _credentials(request)
             der = decode_body(await _body(request))
-            certificate = await enrol_device(name, secret, der, label, self.enrolling)
+            if name.startswith(USERNAME):
+                source = request.client.host if request.client else ""
+                certificate = await self.tpms.admit(name, secret, der, label, source)
+            else:
+                certificate = await enrol_device(name, secret, der, label, self.enrolling)
         else:
             certificate = await self._admit(request, label)
         return _certificates([certificate.der])
+
+    async def challenge(self, request: Request) -> Response:
+        """Before ``simpleenroll``, for a device with a TPM: a secret that only its TPM can read."""
+        asked = decode_asked(await _body(request, "application/json", MAX_ASKED_BYTES))
+        made = encode_challenge(await self.tpms.challenge(asked))
+        return Response(made, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def _admit(self, request: Request, label: str) -> Certificate:
         """Without a claim: by a manufacturer certificate, or by asking. ``Refused`` asks for a claim where neither goes."""
@@ -178,20 +193,18 @@ def _credentials(request: Request) -> tuple[str, str]:
     return name, secret
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, wanted: str = "application/pkcs10", most: int = MAX_BODY_BYTES) -> bytes:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/pkcs10":
-        raise Refused(
-            f"The body is of type {media_type[:80]!r}; EST wants application/pkcs10.", code="enrolment:media-type"
-        )
+    if media_type != wanted:
+        raise Refused(f"The body is of type {media_type[:80]!r}; {wanted} is wanted.", code="enrolment:media-type")
     received = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for part in request.stream():
                 received += part
-                if len(received) > MAX_BODY_BYTES:
+                if len(received) > most:
                     raise Refused(
-                        f"The body has more than {MAX_BODY_BYTES} bytes, which no certificate request needs.",
+                        f"The body has more than {most} bytes, which no certificate request needs.",
                         code="enrolment:body:too-large",
                     )
     except TimeoutError as error:

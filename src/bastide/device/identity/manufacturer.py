@@ -4,6 +4,8 @@
   subjectAltName instead, whose serial is read in hex.
 - 8.7: it need not end (99991231235959Z), and needs no subjectAltName.
 - RFC 8520, 11: it may name the device's MUD file.
+- A TPM's endorsement certificate (TCG EK Credential Profile 3.2) is another such: its key decrypts and makes no signatures, its
+  purpose is 2.23.133.8.1, and the TPM's serial number is the digest of that key (tpm.py).
 - It is a leaf with digitalSignature, over a key that nothing is known against (weak.py), under an anchor of a vendor whom the
   operator named (chain.py).
 """
@@ -15,17 +17,20 @@ from datetime import datetime
 from asn1crypto import core
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from bastide.core.error import Refused
 from bastide.device.identity.certificate import fingerprint
 from bastide.device.identity.chain import ChainBroken, chain_to
+from bastide.device.identity.tpm import PublicKey, tpm_serial
 from bastide.device.identity.weak import weakness
 
 MAX_SERIAL = 64
 MAX_ANCHORS = 16
 MAX_ANCHOR_BYTES = 65_536
 _HARDWARE_MODULE_NAME = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.4")
+_EK_CERTIFICATE = x509.ObjectIdentifier("2.23.133.8.1")
 _MUD_URL = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.25")
 
 
@@ -48,12 +53,14 @@ class Vendor:
 
 @dataclass(frozen=True, slots=True)
 class Manufactured:
-    """What a manufacturer certificate says. ``fingerprint`` is the SHA-256 of its DER, ``mud_url`` empty where it has none."""
+    """What a manufacturer certificate says. ``fingerprint`` is the SHA-256 of its DER, ``mud_url`` empty where it has none.
+    ``tpm``: it is a TPM's, which has shown that the device's key is in it."""
 
     vendor: Vendor
     serial: str
     fingerprint: str
     mud_url: str = ""
+    tpm: bool = False
 
 
 def read_vendor_anchors(text: bytes) -> tuple[x509.Certificate, ...]:
@@ -98,6 +105,35 @@ def read_manufactured(ders: Sequence[bytes], vendors: Sequence[Vendor], at: date
     return Manufactured(vendor, serial, fingerprint(ders[0]), mud_url)
 
 
+def read_endorsement(ders: Sequence[bytes], vendors: Sequence[Vendor], at: datetime) -> tuple[Manufactured, PublicKey]:
+    """Which TPM it is, by its endorsement certificate (DER, what links it to its vendor after it), and its endorsement key.
+
+    ``ManufacturerRefused`` says what is wrong. It proves nothing yet of whoever sent it: the certificate is public.
+    """
+    try:
+        leaf, *carried = (x509.load_der_x509_certificate(der) for der in ders)
+        vendor = _maker(leaf, carried, vendors)
+        _check_time(leaf, at)
+        key = leaf.public_key()
+        fit = _EK_CERTIFICATE in _purposes(leaf) and not _is_authority(leaf)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion) as error:
+        raise ManufacturerRefused(
+            f"The endorsement certificate cannot be read ({error}). Enrol with a claim, and ask the maker.",
+            code="enrolment:manufacturer:unreadable",
+        ) from error
+    known = isinstance(key, rsa.RSAPublicKey) or (
+        isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1"
+    )
+    if not fit or not known:
+        raise ManufacturerRefused(
+            "The certificate is no TPM's endorsement certificate, or its key is neither RSA nor on P-256. Enrol with a claim.",
+            code="enrolment:manufacturer:unfit",
+        )
+    _check_key(leaf)
+    assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
+    return Manufactured(vendor, tpm_serial(key), fingerprint(ders[0]), tpm=True), key
+
+
 def _maker(leaf: x509.Certificate, carried: Sequence[x509.Certificate], vendors: Sequence[Vendor]) -> Vendor:
     unfit: ChainBroken | None = None
     for vendor in vendors:
@@ -117,17 +153,25 @@ def _maker(leaf: x509.Certificate, carried: Sequence[x509.Certificate], vendors:
 
 
 def _check(leaf: x509.Certificate, at: datetime) -> None:
+    _check_time(leaf, at)
+    if _is_authority(leaf) or not _signs(leaf):
+        raise ManufacturerRefused(
+            "The certificate is not a device's own: it is a CA's, or its key may make no signatures. Enrol with a claim.",
+            code="enrolment:manufacturer:unfit",
+        )
+    _check_key(leaf)
+
+
+def _check_time(leaf: x509.Certificate, at: datetime) -> None:
     if not leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc:
         raise ManufacturerRefused(
             f"The manufacturer certificate holds from {leaf.not_valid_before_utc:%Y-%m-%d} to "
             f"{leaf.not_valid_after_utc:%Y-%m-%d}. Enrol with a claim, and ask the maker.",
             code="enrolment:manufacturer:time",
         )
-    if _is_authority(leaf) or not _signs(leaf):
-        raise ManufacturerRefused(
-            "The certificate is not a device's own: it is a CA's, or its key may make no signatures. Enrol with a claim.",
-            code="enrolment:manufacturer:unfit",
-        )
+
+
+def _check_key(leaf: x509.Certificate) -> None:
     if why := weakness(leaf.public_key()):
         raise ManufacturerRefused(
             f"The key of the manufacturer certificate proves nothing: it {why}. Enrol with a claim, and tell the maker.",
@@ -140,6 +184,13 @@ def _is_authority(one: x509.Certificate) -> bool:
         return one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
+
+
+def _purposes(one: x509.Certificate) -> list[x509.ObjectIdentifier]:
+    try:
+        return list(one.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return []
 
 
 def _signs(one: x509.Certificate) -> bool:

@@ -6,6 +6,8 @@
 - It asks for nothing that a device or a TLS server may not be: no CA, no signing of certificates.
 - It has no challengePassword: that binds the request to its TLS connection (RFC 7030 3.5), which this server does not
   check, and a binding that nobody checks must not look as if it held.
+- ``ecdsa-with-SHA…`` with a NULL where RFC 5758 3.2 wants nothing is read as if it had none: so writes tpm2-openssl until 2025,
+  which Debian 12 and 13 have, and devices with a TPM are stuck with. The signature does not cover it.
 - Its subject and names are read only where a rule compares them; what is issued is decided by the issuer.
 """
 
@@ -25,6 +27,9 @@ from bastide.device.identity.weak import weakness
 MAX_BYTES = 8192
 MAX_EXTENSIONS = 16
 MAX_NAME_ATTRIBUTES = 16
+# SEQUENCE (12), OBJECT IDENTIFIER (8) 1.2.840.10045.4.3, then which hash it is over, and the NULL that does not belong there.
+_ECDSA_WITH_NULL = bytes.fromhex("300c06082a8648ce3d0403")
+_OVER = (b"\2", b"\3", b"\4")
 _CURVES = ("secp256r1", "secp384r1")
 _HASHES = ("sha256", "sha384", "sha512")
 
@@ -37,7 +42,8 @@ class RequestRefused(Refused):
 
 @dataclass(frozen=True, slots=True)
 class CertificateRequest:
-    """A request that was accepted. ``key_digest`` is the SHA-256 of its SubjectPublicKeyInfo, ``digest`` of all of it."""
+    """A request that was accepted, ``der`` in its strict form. ``key_digest`` is the SHA-256 of its SubjectPublicKeyInfo,
+    ``digest`` of all of it."""
 
     der: bytes
     public_key: ec.EllipticCurvePublicKey
@@ -61,6 +67,7 @@ def accept_request(der: bytes) -> CertificateRequest:
         raise RequestRefused(
             f"The certificate request has {len(der)} bytes; at most {MAX_BYTES} are read.", code="signer:csr:too-large"
         )
+    der = _without_null(der)
     try:
         request = x509.load_der_x509_csr(der)
         key = request.public_key()
@@ -134,6 +141,21 @@ def _possessed(request: x509.CertificateSigningRequest) -> bool:
         return request.is_signature_valid
     except (ValueError, UnsupportedAlgorithm, InvalidSignature):
         return False
+
+
+def _without_null(der: bytes) -> bytes:
+    """The request with its ECDSA signature algorithm as RFC 5758 3.2 wants it; as it is, where nothing is to be done."""
+    found = der.find(_ECDSA_WITH_NULL)
+    if found < 0 or der.find(_ECDSA_WITH_NULL, found + 1) >= 0 or der[0] != 0x30:
+        return der
+    last = found + len(_ECDSA_WITH_NULL)
+    if der[last : last + 1] not in _OVER or der[last + 1 : last + 3] != b"\5\0":
+        return der
+    header = 2 if der[1] < 0x80 else 2 + (der[1] & 0x7F)
+    whole = der[header:found] + b"\x30\x0a" + der[found + 2 : last + 1] + der[last + 3 :]
+    size = len(whole).to_bytes(2, "big").lstrip(b"\0")
+    length = size if len(whole) < 0x80 else bytes([0x80 | len(size)]) + size
+    return b"\x30" + length + whole
 
 
 def _described(key: object) -> str:
