@@ -32,6 +32,7 @@ def list_authorities(json: JSON = False, data: DATA = "") -> None:
             one["kind"],
             one["state"],
             one["subject"],
+            one["key"][:16],
             one["algorithm"],
             ago(one["used_from"]),
             ago(one["not_after"]),
@@ -39,7 +40,9 @@ def list_authorities(json: JSON = False, data: DATA = "") -> None:
         )
         for one in found
     ]
-    table(("KIND", "STATE", "SUBJECT", "ALGORITHM", "USED", "ENDS", "CERTIFICATES"), rows, empty="There is no CA.")
+    table(
+        ("KIND", "STATE", "SUBJECT", "KEY", "ALGORITHM", "USED", "ENDS", "CERTIFICATES"), rows, empty="There is no CA."
+    )
 
 
 @app.command()

@@ -4,6 +4,7 @@ What the root signs is signed elsewhere, by people with its shares (``bastide ce
 and the outcome goes to it; both are intended and told in the ledger. Who relies on the CAs hears of it before this ends.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,20 +12,23 @@ from hashlib import sha256
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bastide.core.error import Refused, Unreadable
+from bastide.core.error import BastideError, Refused, Unreadable
 from bastide.core.ids import RequestId
-from bastide.device.identity.hierarchy import Hierarchy, key_id, used_from
+from bastide.device.identity.hierarchy import Hierarchy, path_length, used_from
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.keys import Signer
 from bastide.ports.platform.credentials import CredentialReads, CredentialUnitsOfWork
 from bastide.ports.platform.ledger import Ledger
+
+log = logging.getLogger("bastide.hierarchy")
 
 SUBJECT = "authority:issuing"
 
 
 @dataclass(frozen=True, slots=True)
 class RollingOver:
-    """``hierarchy`` is what holds now; ``spread`` makes those who rely on it know what holds, and returns then."""
+    """``hierarchy`` is what holds now; ``spread`` makes those who rely on it know what holds, and returns then. Where it
+    fails it is done again soon, by whoever hands ``spread`` in."""
 
     units: CredentialUnitsOfWork
     reads: CredentialReads
@@ -54,10 +58,15 @@ async def install(pem: bytes, actor: str, with_: RollingOver) -> x509.Certificat
     notBefore; its issuing CAs before stay trusted, and their revocation lists go on.
     """
     try:
-        ders = [one.public_bytes(Encoding.DER) for one in x509.load_pem_x509_certificates(pem)]
+        certificates = x509.load_pem_x509_certificates(pem)
+        made = next(one for one in certificates if path_length(one) == 0)
+        ders = [one.public_bytes(Encoding.DER) for one in certificates]
+    except StopIteration:
+        raise Refused("There is no issuing CA among the certificates.", code="authority:refused") from None
     except ValueError as error:
         raise Unreadable(
-            f"The outcome of the ceremony is not PEM certificates: {error}.", code="authority:unreadable"
+            "This is not the outcome of a ceremony: no certificates in PEM. `bastide ceremony sign` writes it.",
+            code="authority:unreadable",
         ) from error
     if not 1 <= len(ders) <= 4:
         raise Refused("A ceremony gives one to four certificates.", code="authority:refused")
@@ -71,17 +80,13 @@ async def install(pem: bytes, actor: str, with_: RollingOver) -> x509.Certificat
             said = {"request": request, "code": refused.reason, "reason": refused.sentence}
             work.ledger.record("signing:authority:refused", SUBJECT, said)
         raise
-    await with_.spread()
-    made = next(one for one in with_.hierarchy().issuing if key_id(one) == identifier)
     async with with_.units(actor) as work:
-        body = {
-            "request": request,
-            "serial": f"{made.serial_number:x}",
-            "issuer": identifier,
-            "used_from": used_from(made).isoformat(),
-            "roots": len(with_.hierarchy().roots),
-        }
-        work.ledger.record("signing:authority:issued", SUBJECT, body)
+        body = {"request": request, "serial": f"{made.serial_number:x}", "issuer": identifier}
+        work.ledger.record("signing:authority:issued", SUBJECT, {**body, "used_from": used_from(made).isoformat()})
+    try:
+        await with_.spread()
+    except BastideError as error:
+        log.warning("%s is installed, and not known everywhere yet: %s", made.subject.rfc4514_string(), error.sentence)
     return made
 
 
