@@ -10,11 +10,14 @@ from bastide.wire.signing import (
     CRL,
     FRAME_LIMIT_BYTES,
     Answer,
+    Authority,
     Body,
     BrokerUser,
     Checkpoint,
     DeviceCertificate,
     LastCheckpoint,
+    NextIssuing,
+    OCSPResponder,
     Outcome,
     PlanToSign,
     ServerCertificate,
@@ -28,6 +31,7 @@ from bastide.wire.signing import (
 )
 
 seconds = st.integers(0, 253_402_300_799)
+issuers = st.binary(min_size=20, max_size=20).map(bytes.hex)
 digests = st.binary(min_size=32, max_size=32)
 bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(
@@ -38,12 +42,15 @@ bodies: st.SearchStrategy[Body] = st.one_of(
         st.binary(min_size=1, max_size=90),
         st.lists(st.text("abc.", min_size=1, max_size=9), min_size=1, max_size=16),
     ),
-    st.builds(CRL, st.lists(st.tuples(st.binary(min_size=1, max_size=20), seconds), max_size=9), seconds),
+    st.builds(CRL, st.lists(st.tuples(st.binary(min_size=1, max_size=20), seconds), max_size=9), seconds, issuers),
+    st.builds(OCSPResponder, st.binary(min_size=1, max_size=90), issuers),
     st.builds(
         Checkpoint, st.text("abc/", min_size=1, max_size=99), st.integers(0, 2**63 - 1), digests, st.lists(digests, max_size=9)
     ),
     st.builds(BrokerUser, st.binary(min_size=2, max_size=90)),
     st.builds(PlanToSign, st.binary(min_size=1, max_size=90)),
+    st.builds(Authority, st.lists(st.binary(min_size=1, max_size=90), min_size=1, max_size=4)),
+    st.just(NextIssuing()),
     st.just(LastCheckpoint()),
 )  # fmt: skip
 VALID = encode_request(7, "request-1", PlanToSign(b"{}"))
