@@ -23,7 +23,8 @@ from bastide.core.ids import DeviceClass, DeviceId, RequestId
 from bastide.core.merkle import leaf_hash
 from bastide.core.plan import BrokerGrant
 from bastide.core.shares import join, read_share
-from bastide.device.identity.ceremony import ENTROPY_BYTES, Root, next_issuing
+from bastide.device.identity.ceremony import ENTROPY_BYTES, next_issuing
+from bastide.device.identity.certificate import Issuer
 from bastide.device.identity.hierarchy import key_id
 from bastide.network.broker.connect import ConnectRequest, answer_claims
 from bastide.ports.keys import Signer
@@ -50,7 +51,7 @@ class Office:
     plan_key: ed25519.Ed25519PublicKey
     account: bytes
     checkpoint: VerifierKey
-    root: Root
+    root: Issuer
 
 
 @pytest.fixture(params=["memory", "process"])
@@ -58,7 +59,7 @@ async def office(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncItera
     if request.param == "memory":
         memory = MemorySigner(clock)
         key = VerifierKey("bastide.test/ledger", memory.checkpoint_key.public_key().public_bytes_raw())
-        root = Root(memory.root.certificate, memory.root.key)
+        root = Issuer(memory.root.certificate, memory.root.key)
         account = memory.account_key.public_key().public_bytes_raw()
         yield Office(memory, memory.issuing.certificate, memory.plan_key.public_key(), account, key, root)
         return
@@ -83,12 +84,12 @@ async def office(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncItera
     shutil.rmtree(home)
 
 
-def joined(home: Path) -> Root:
+def joined(home: Path) -> Issuer:
     """The root, its key from two of its shares."""
     shares = [read_share((home / "root-shares" / f"share-{n}-of-3.txt").read_text()) for n in (1, 3)]
     key = serialization.load_der_private_key(join(shares), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    return Root(x509.load_pem_x509_certificate((home / "trust" / "root.pem").read_bytes()), key)
+    return Issuer(x509.load_pem_x509_certificate((home / "trust" / "root.pem").read_bytes()), key)
 
 
 def csr(key: Any = None, name: str = "anything") -> bytes:
@@ -282,7 +283,7 @@ async def test_many_requests_at_once_are_each_answered(office: Office, clock: Fa
     assert names == [f"CN={each}" for each in devices]
 
 
-def ceremony(office: Office, csr_der: bytes, root: Root, used_from: datetime) -> list[bytes]:
+def ceremony(office: Office, csr_der: bytes, root: Issuer, used_from: datetime) -> list[bytes]:
     return [next_issuing(csr_der, root, used_from, secrets.token_bytes(ENTROPY_BYTES)).public_bytes(DER)]
 
 

@@ -18,6 +18,18 @@ def home() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture
+def alone(home: Path) -> Iterator[Bastide]:
+    """Started and ready, for one test that stops it or changes what is the whole installation's."""
+    town = Bastide(home / "data")
+    town.start()
+    try:
+        yield town
+    finally:
+        if town.running:
+            town.stop()
+
+
 @pytest.fixture(scope="session")
 def bastide() -> Iterator[Bastide]:
     """Started and ready. Devices are added by whoever needs them; a child may be killed in it, but it is never stopped."""

@@ -3,7 +3,6 @@
 import json
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,9 @@ from tests.processes.faults import FaultRun
 
 
 @pytest.fixture
-def bastide(home: Path) -> Iterator[Bastide]:
+def bastide(alone: Bastide) -> Bastide:
     """One of its own: it is stopped, and lost."""
-    town = Bastide(home / "data")
-    town.start()
-    try:
-        yield town
-    finally:
-        if town.running:
-            town.stop()
+    return alone
 
 
 def test_an_installation_that_burned_goes_on_from_its_backup(bastide: Bastide, home: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bastide.core.merkle import leaf_hash, node_hash
-from bastide.device.identity.ceremony import Root, next_issuing
+from bastide.device.identity.ceremony import next_issuing
+from bastide.device.identity.certificate import Issuer
 from bastide.device.identity.hierarchy import key_id
 from bastide.ports.keys import KeysUnusable
 from bastide.signer.authority import Authorities, establish, established, with_later
@@ -145,7 +146,7 @@ async def test_an_installed_ca_outlives_every_file_and_belongs_to_its_keys(tmp_p
         before = (tmp_path / "keys.enc").read_bytes()
         key = store.open().root
         assert key is not None
-        root = Root(x509.load_pem_x509_certificate((tmp_path / "root.pem").read_bytes()), key)
+        root = Issuer(x509.load_pem_x509_certificate((tmp_path / "root.pem").read_bytes()), key)
         made = next_issuing(csr, root, FakeClock().now(), bytes(range(96))).public_bytes(Encoding.DER)
         assert (await signer.ask("authority:1", Authority([made]))).outcome is Outcome.DONE
         for number in range(60):
@@ -171,7 +172,7 @@ async def test_keys_that_are_older_than_the_ceremony_are_refused(tmp_path: Path)
         csr = (await signer.ask("next:0000001", NextIssuing())).body
         key = store.open().root
         assert key is not None
-        root = Root(x509.load_pem_x509_certificate((tmp_path / "root.pem").read_bytes()), key)
+        root = Issuer(x509.load_pem_x509_certificate((tmp_path / "root.pem").read_bytes()), key)
         made = next_issuing(csr, root, FakeClock().now(), bytes(range(96))).public_bytes(Encoding.DER)
         assert (await signer.ask("authority:1", Authority([made]))).outcome is Outcome.DONE
     (tmp_path / "keys.enc").write_bytes(older)

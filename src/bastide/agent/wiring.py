@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 from bastide.agent.hold import Means, Server
 from bastide.core.error import BastideError, Unavailable
 
-TRUST = "trust.pem"
-
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
@@ -64,11 +62,8 @@ class _ESTServer:
     def endpoint(self) -> "Endpoint":
         from bastide.adapters.est.client import Endpoint
 
-        return Endpoint(self.host, self.port, self._learnt if self._learnt.exists() else self.trust)
-
-    @property
-    def _learnt(self) -> Path:
-        return self.identity.path / TRUST
+        kept = self.identity.trust
+        return Endpoint(self.host, self.port, kept if kept.exists() else self.trust)
 
     def enrol(self, means: Means) -> "Held":
         from bastide.adapters.est.client import Claim, enrol
@@ -92,9 +87,10 @@ class _ESTServer:
         return self._kept(renew(self.endpoint, csr, (self.identity.file, self.identity.file)))
 
     def _kept(self, chain: "list[Certificate]") -> "Held":
-        from bastide.adapters.est.client import trust_more
+        from bastide.adapters.est.client import newer_trust
 
         held = self.identity.keep(chain)
         with suppress(BastideError):  # it has its certificate; new roots come with the next one
-            trust_more(self.endpoint, self._learnt)
+            if newer := newer_trust(self.endpoint):
+                self.identity.keep_trust(newer)
         return held

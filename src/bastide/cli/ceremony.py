@@ -23,7 +23,8 @@ from bastide.cli.wiring import root_in_token
 from bastide.core.duration import parse_duration
 from bastide.core.error import Conflict, Refused, Unreadable
 from bastide.core.shares import Share, join, read_share
-from bastide.device.identity.ceremony import ENTROPY_BYTES, Root, next_issuing, next_root
+from bastide.device.identity.ceremony import ENTROPY_BYTES, next_issuing, next_root
+from bastide.device.identity.certificate import Issuer, to_pem
 from bastide.signer.files import write_whole
 from bastide.signer.offline import write_shares
 
@@ -94,7 +95,7 @@ def sign(
         write_shares(by.key, by.certificate, new_root)
         write_whole(new_root / "root.pem", by.certificate.public_bytes(Encoding.PEM), 0o644)
     issuing = next_issuing(csr, by, used_from, entropy)
-    write_whole(output, b"".join(one.public_bytes(Encoding.PEM) for one in [issuing, *made]), 0o644)
+    write_whole(output, to_pem([issuing, *made]), 0o644)
     told = {
         "at": now.isoformat(timespec="seconds"),
         "on": platform.node(),
@@ -135,7 +136,7 @@ def _roots(path: Path) -> list[x509.Certificate]:
         raise Unreadable(f"{path} is not a certificate that can be read: {error}.", code="ceremony:root") from error
 
 
-def _joined(shares: list[Share], roots: list[x509.Certificate]) -> Root:
+def _joined(shares: list[Share], roots: list[x509.Certificate]) -> Issuer:
     """The root whose key the shares make; ``Refused`` where it is none of these."""
     if not shares:
         raise Refused("Name the files with the shares of the root's key, as many as are needed.", code="shares:few")
@@ -145,7 +146,7 @@ def _joined(shares: list[Share], roots: list[x509.Certificate]) -> Root:
         key = None
     for root in roots:
         if isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == root.public_key():
-            return Root(root, key)
+            return Issuer(root, key)
     raise Refused(
         f"The shares {', '.join(str(one.number) for one in shares)} do not make the key of the root: one of them was changed, or "
         "they are of another root. Try others.",
@@ -153,14 +154,14 @@ def _joined(shares: list[Share], roots: list[x509.Certificate]) -> Root:
     )
 
 
-def _in_token(module: Path, token: str, pin_file: Path | None, roots: list[x509.Certificate]) -> Root:
+def _in_token(module: Path, token: str, pin_file: Path | None, roots: list[x509.Certificate]) -> Issuer:
     """The root whose key is in a token, with the platform's others."""
     if pin_file is None:
         raise Refused("Name the file with the token's PIN: --pkcs11-pin-file.", code="ceremony:pin")
     key = root_in_token(module, token, read_text(pin_file, MAX_SHARE_BYTES, "PIN").strip())
     for root in roots:
         if key is not None and key.public_key() == root.public_key():
-            return Root(root, key)
+            return Issuer(root, key)
     raise Refused(f"The root's key in the token {token} is not that of the root named.", code="ceremony:token")
 
 

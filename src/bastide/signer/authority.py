@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bastide.core.error import Refused, Unreadable
-from bastide.device.identity.ceremony import ISSUING_LIFETIME, ROOT_LIFETIME
-from bastide.device.identity.certificate import SIGNED_OVER, authority_certificate, serial_number
+from bastide.device.identity.ceremony import issuing_over, root_over
+from bastide.device.identity.certificate import Issuer, serial_number, to_pem
 from bastide.device.identity.hierarchy import BACKDATED, Hierarchy, key_id
 from bastide.ports.keys import KeyRing, KeyStore, KeysUnusable
 from bastide.signer.files import own_folder, write_whole
@@ -31,14 +31,6 @@ from bastide.wire.nkeys import Kind, encode_public
 from bastide.wire.note import VerifierKey
 
 MARK = "first-start"
-
-
-@dataclass(frozen=True, slots=True)
-class Issuing:
-    """An issuing CA and its key."""
-
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +54,11 @@ class Authorities:
             }
         }
 
-    def issuing_at(self, now: datetime) -> Issuing:
+    def issuing_at(self, now: datetime) -> Issuer:
         """The issuing CA that is in use."""
         return self._with_key(self.hierarchy.current(now))
 
-    def issuing_of(self, identifier: str) -> Issuing:
+    def issuing_of(self, identifier: str) -> Issuer:
         """The issuing CA with that key identifier (hex); ``Refused`` where there is none."""
         found = next((one for one in self.hierarchy.issuing if key_id(one) == identifier), None)
         if found is None:
@@ -94,8 +86,8 @@ class Authorities:
             )
         return replace(self, hierarchy=self.hierarchy.with_next(read, waiting.public_key()))
 
-    def _with_key(self, certificate: x509.Certificate) -> Issuing:
-        return Issuing(certificate, self.keys.issuing[self.hierarchy.issuing.index(certificate)])
+    def _with_key(self, certificate: x509.Certificate) -> Issuer:
+        return Issuer(certificate, self.keys.issuing[self.hierarchy.issuing.index(certificate)])
 
 
 def establish(store: KeyStore, folder: Path, now: datetime, entropy: bytes) -> Authorities:
@@ -166,9 +158,9 @@ def publish(authorities: Authorities, folder: Path) -> None:
     hierarchy = authorities.hierarchy
     plan = authorities.keys.plan.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     for name, content in {
-        "root.pem": _pem(hierarchy.roots[::-1]),
+        "root.pem": to_pem(hierarchy.roots[::-1]),
         # What may stand between a leaf and whichever root a peer trusts.
-        "issuing.pem": _pem((*hierarchy.issuing[::-1], *hierarchy.links[::-1])),
+        "issuing.pem": to_pem((*hierarchy.issuing[::-1], *hierarchy.links[::-1])),
         "authorities.pem": hierarchy.pem(),
         "checkpoint.vkey": f"{authorities.note_key}\n".encode(),
         "plan.pub": plan,
@@ -179,31 +171,13 @@ def publish(authorities: Authorities, folder: Path) -> None:
             write_whole(path, content, 0o644)
 
 
-def _pem(certificates: Sequence[x509.Certificate]) -> bytes:
-    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
-
-
 def _certify(
     keys: KeyRing, root_key: ec.EllipticCurvePrivateKey, name: str, now: datetime, entropy: bytes
 ) -> tuple[x509.Certificate, x509.Certificate]:
     begins = (now - BACKDATED).replace(microsecond=0)
-    root = authority_certificate(
-        root_key.public_key(),
-        f"Bastide root {name}",
-        serial=serial_number(entropy[:24]),
-        not_before=begins,
-        not_after=begins + ROOT_LIFETIME,
-        issuer=None,
-    ).sign(root_key, SIGNED_OVER[root_key.curve.name])
-    issuing = authority_certificate(
-        keys.issuing[0].public_key(),
-        f"Bastide issuing CA {name}",
-        serial=serial_number(entropy[24:]),
-        not_before=begins,
-        not_after=begins + ISSUING_LIFETIME,
-        issuer=root,
-    ).sign(root_key, SIGNED_OVER[root_key.curve.name])
-    return root, issuing
+    root = root_over(root_key, f"Bastide root {name}", begins, serial_number(entropy[:24]))
+    key, serial = keys.issuing[0].public_key(), serial_number(entropy[24:])
+    return root.certificate, issuing_over(key, f"Bastide issuing CA {name}", root, begins, serial)
 
 
 def _load(path: Path) -> x509.Certificate:

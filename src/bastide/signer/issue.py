@@ -4,15 +4,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bastide.device.identity.certificate import SIGNED_OVER
+from bastide.device.identity.certificate import Issuer
 from bastide.device.identity.lint import check
-from bastide.signer.authority import Issuing
 
 # What it signs is worth nothing to anybody; a bad certificate is then never signed by a key that is.
 _WORTHLESS = ec.derive_private_key(1, ec.SECP256R1())
 
 
-def issue(builder: x509.CertificateBuilder, by: Issuing) -> x509.Certificate:
+def issue(builder: x509.CertificateBuilder, by: Issuer) -> x509.Certificate:
     """The certificate, signed by the issuing CA; ``CertificateBad`` where it breaks a rule of device/identity/lint.py."""
     check(builder.sign(_WORTHLESS, hashes.SHA256()), by.certificate)
-    return builder.sign(by.key, SIGNED_OVER[by.key.curve.name])
+    return by.sign(builder)

@@ -11,7 +11,6 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from bastide.core.ids import DeviceClass, DeviceId, RequestId, is_device_id, is_
 from bastide.core.merkle import EMPTY_ROOT, extends
 from bastide.device.identity.ceremony import issuing_name
 from bastide.device.identity.certificate import (
+    Issuer,
     authority_certificate,
     common_name,
     device_certificate,
@@ -48,14 +48,6 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{7,127}")
 EARLIEST, LATEST = timedelta(hours=1), timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """A certificate and its key."""
-
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
-
-
 class MemorySigner:
     """``root`` and ``issuing`` are its authorities. ``stop()`` makes it unavailable until ``start()``."""
 
@@ -75,7 +67,7 @@ class MemorySigner:
         self.checkpoint_key = ed25519.Ed25519PrivateKey.generate()
 
     @property
-    def issuing(self) -> Authority:
+    def issuing(self) -> Issuer:
         """The issuing CA that is in use."""
         return self._issuing_of(key_id(self.hierarchy.current(self._clock.now())))
 
@@ -262,10 +254,10 @@ class MemorySigner:
         self._answers[request_id] = (asked, signed)
         return signed
 
-    def _issuing_of(self, identifier: str) -> Authority:
+    def _issuing_of(self, identifier: str) -> Issuer:
         for certificate, key in zip(self.hierarchy.issuing, self._keys, strict=True):
             if key_id(certificate) == identifier:
-                return Authority(certificate, key)
+                return Issuer(certificate, key)
         raise Refused(f"There is no issuing CA {identifier}.", code="signer:issuer:unknown")
 
     def _running(self) -> None:
@@ -276,7 +268,7 @@ class MemorySigner:
         return builder.sign(self.issuing.key, hashes.SHA256()).public_bytes(DER)
 
 
-def _authority(name: str, parent: Authority | None, now: datetime) -> Authority:
+def _authority(name: str, parent: Issuer | None, now: datetime) -> Issuer:
     key = ec.generate_private_key(ec.SECP256R1())
     builder = authority_certificate(
         key.public_key(),
@@ -286,7 +278,7 @@ def _authority(name: str, parent: Authority | None, now: datetime) -> Authority:
         not_after=now + timedelta(days=3650),
         issuer=parent.certificate if parent else None,
     )
-    return Authority(builder.sign(parent.key if parent else key, hashes.SHA256()), key)
+    return Issuer(builder.sign(parent.key if parent else key, hashes.SHA256()), key)
 
 
 def _server_name(name: str) -> str | IPv4Address | IPv6Address:

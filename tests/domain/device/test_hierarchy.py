@@ -11,16 +11,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bastide.core.error import Refused, Unreadable
-from bastide.device.identity.ceremony import ENTROPY_BYTES, Root, next_issuing, next_root
-from bastide.device.identity.certificate import SIGNED_OVER, authority_certificate, common_name, serial_number
-from bastide.device.identity.hierarchy import Hierarchy, directly_issued, key_id, read_hierarchy, used_from, vouched
+from bastide.device.identity.ceremony import ENTROPY_BYTES, next_issuing, next_root
+from bastide.device.identity.certificate import SIGNED_OVER, Issuer, authority_certificate, common_name, serial_number
+from bastide.device.identity.chain import directly_issued
+from bastide.device.identity.hierarchy import Hierarchy, key_id, read_hierarchy, used_from, vouched
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 DAY, YEAR = timedelta(days=1), timedelta(days=365)
 Key = ec.EllipticCurvePrivateKey
 
 
-def authority(name: str, key: Key, by: Root | None, *, years: int = 10, below: int = 0) -> x509.Certificate:
+def authority(name: str, key: Key, by: Issuer | None, *, years: int = 10, below: int = 0) -> x509.Certificate:
     builder = authority_certificate(
         key.public_key(), name, serial=serial_number(secrets.token_bytes(24)), not_before=NOW - DAY,
         not_after=NOW + years * YEAR, issuer=by.certificate if by else None, below=below,
@@ -29,9 +30,9 @@ def authority(name: str, key: Key, by: Root | None, *, years: int = 10, below: i
     return builder.sign(signer, SIGNED_OVER[signer.curve.name])
 
 
-def a_root(name: str = "Root") -> Root:
+def a_root(name: str = "Root") -> Issuer:
     key = ec.generate_private_key(ec.SECP384R1())
-    return Root(authority(name, key, None, years=20), key)
+    return Issuer(authority(name, key, None, years=20), key)
 
 
 def a_request() -> tuple[Key, bytes]:
@@ -93,7 +94,7 @@ Spoiled = Callable[[x509.Certificate, bytes, Key], list[x509.Certificate]]
 
 
 def _with_root(
-    change: Callable[[Root, tuple[x509.Certificate, ...], x509.Certificate], list[x509.Certificate]],
+    change: Callable[[Issuer, tuple[x509.Certificate, ...], x509.Certificate], list[x509.Certificate]],
 ) -> Spoiled:
     def spoiled(_made: x509.Certificate, csr: bytes, _key: Key) -> list[x509.Certificate]:
         new, links = next_root(ROOT, ec.generate_private_key(ec.SECP384R1()), NOW, ENTROPY)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives.serialization import pkcs7
 
 from bastide.core.error import Refused, Unavailable, Unreadable
 from bastide.device.identity.hierarchy import vouched
@@ -141,16 +141,12 @@ def _chain(answer: bytes, endpoint: Endpoint) -> list[x509.Certificate]:
     return [leaf, *(each for each in behind if each.subject == leaf.issuer and each.subject != each.issuer)]
 
 
-def trust_more(endpoint: Endpoint, into: Path) -> int:
-    """Takes the roots that the server offers and a trusted one vouches for (4.1.3); how many there were. ``into`` then holds
-    all that is trusted."""
+def newer_trust(endpoint: Endpoint) -> list[x509.Certificate]:
+    """What to trust from now on, where the server offers roots that a trusted one vouches for (4.1.3), these first; empty
+    where it offers none."""
     try:
         trusted = x509.load_pem_x509_certificates(endpoint.trust.read_bytes())
-        found = vouched(trusted, cacerts(endpoint))
-        if found:
-            aside = into.with_name(f".{into.name}.new")
-            aside.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in [*found, *trusted]))
-            aside.replace(into)
     except (OSError, ValueError) as error:
-        raise Unreadable(f"What this device trusts cannot be read or written: {error}.", code="est:files") from error
-    return len(found)
+        raise Unreadable(f"What this device trusts cannot be read: {error}.", code="est:files") from error
+    found = vouched(trusted, cacerts(endpoint))
+    return [*found, *trusted] if found else []

@@ -6,6 +6,7 @@ person, asks again with the same key, and is known by it.
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from bastide.core.error import Unavailable
+from bastide.device.identity.certificate import to_pem
 
-IDENTITY, PENDING = "identity.pem", "pending.key"
+IDENTITY, PENDING, TRUST = "identity.pem", "pending.key", "trust.pem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ class IdentityFolder:
     @property
     def file(self) -> Path:
         return self.path / IDENTITY
+
+    @property
+    def trust(self) -> Path:
+        """The roots that were kept; there is no such file while those that the device was made with are all."""
+        return self.path / TRUST
 
     def held(self) -> Held | None:
         """None where there is no identity that can be read: the device then enrols (again)."""
@@ -61,11 +68,15 @@ class IdentityFolder:
         key = self._pending()
         if chain[0].public_key() != key.public_key():
             raise Unavailable("The certificate that came is not over the key that was asked for.", code="agent:key")
-        self._write(IDENTITY, _pem(key) + b"".join(each.public_bytes(Encoding.PEM) for each in chain))
+        self._write(IDENTITY, _pem(key) + to_pem(chain))
         (self.path / PENDING).unlink(missing_ok=True)
         held = self.held()
         assert held is not None
         return held
+
+    def keep_trust(self, roots: Iterable[x509.Certificate]) -> None:
+        """What the device trusts from now on."""
+        self._write(TRUST, to_pem(roots))
 
     def _pending(self) -> ec.EllipticCurvePrivateKey:
         try:

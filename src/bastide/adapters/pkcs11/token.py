@@ -45,8 +45,7 @@ class TokenKeys:
         try:
             for name, curve in _CURVES.items():
                 if self._find(name) is None:
-                    parameters = encode_named_curve_parameters(curve.name)
-                    self._generate(name, KeyType.EC, parameters, Mechanism.EC_KEY_PAIR_GEN)
+                    self._generate_ec(name, curve)
             for name in _ED25519:
                 if self._find(name) is None:
                     self._generate_ed25519(name)
@@ -56,9 +55,9 @@ class TokenKeys:
 
     def open(self) -> KeyRing:
         try:
-            root = self._ec("root", ec.SECP384R1())
+            root = self._ec("root", _CURVES["root"])
             named = [name for name in issuing_names() if name == "issuing" or self._find(name) is not None]
-            issuing = tuple(self._ec(name, ec.SECP256R1()) for name in named)
+            issuing = tuple(self._ec(name, _CURVES["issuing"]) for name in named)
             checkpoint, account, plan = (self._ed25519(name) for name in _ED25519)
         except (PKCS11Error, ValueError) as error:
             raise KeysUnusable(f"The token's authority keys cannot be read: {type(error).__name__} {error}.") from error
@@ -69,11 +68,10 @@ class TokenKeys:
         if not free:
             raise KeysUnusable(f"There are {MOST_ISSUING} issuing keys in the token, and no more are held.")
         try:
-            parameters = encode_named_curve_parameters(ec.SECP256R1.name)
-            self._generate(free[0], KeyType.EC, parameters, Mechanism.EC_KEY_PAIR_GEN)
+            self._generate_ec(free[0], _CURVES["issuing"])
         except PKCS11Error as error:
             raise KeysUnusable(f"The token made no issuing key: {type(error).__name__} {error}.") from error
-        return replace(ring, issuing=(*ring.issuing, self._ec(free[0], ec.SECP256R1())))
+        return replace(ring, issuing=(*ring.issuing, self._ec(free[0], _CURVES["issuing"])))
 
     def without_root(self, ring: KeyRing) -> KeyRing:
         """As it is: the key cannot leave the token to be kept elsewhere, and without it there is no next issuing CA."""
@@ -104,6 +102,9 @@ class TokenKeys:
         if len(found) > 1:
             raise KeysUnusable(f"The token has {len(found)} keys labelled bastide-{name}; there must be one.")
         return found[0] if found else None
+
+    def _generate_ec(self, name: str, curve: ec.EllipticCurve) -> None:
+        self._generate(name, KeyType.EC, encode_named_curve_parameters(curve.name), Mechanism.EC_KEY_PAIR_GEN)
 
     def _generate_ed25519(self, name: str) -> None:
         for last, parameters in enumerate(_ED25519_PARAMETERS, start=1):

@@ -13,9 +13,11 @@ from bastide.controller.api.access import Asking
 from bastide.controller.api.models import Answer, Asked
 from bastide.controller.api.routes import Routes
 from bastide.device.identity.certificate import algorithm
-from bastide.device.identity.hierarchy import key_id, used_from
+from bastide.device.identity.hierarchy import Hierarchy, key_id, used_from
 from bastide.flows.roll_over import RollingOver, install, next_request
 from bastide.governance.access.roles import Permission
+
+State = Literal["waiting", "in use", "before"]
 
 
 class AuthorityOut(Answer):
@@ -23,7 +25,7 @@ class AuthorityOut(Answer):
     not ended, null for a root."""
 
     kind: Literal["root", "issuing"]
-    state: Literal["waiting", "in use", "before"]
+    state: State
     subject: str
     key: str
     algorithm: str
@@ -60,15 +62,10 @@ def authority_routes(with_: RollingOver) -> Routes:
         """The roots and issuing CAs of the platform."""
         hierarchy, now = with_.hierarchy(), with_.clock.now()
         counts = await with_.reads.by_issuer(now) if asking.scope.boundless else None
-        current = hierarchy.current(now)
         found = []
         for one in reversed(hierarchy.issuing):
-            waits = used_from(one) > now and one is not hierarchy.issuing[0]
-            state: Literal["waiting", "in use", "before"] = "waiting" if waits else "before"
-            many = None if counts is None else counts.get(key_id(one), 0)
-            if counts is not None and many is not None and one is hierarchy.issuing[0]:
-                many += counts.get("", 0)
-            found.append(_out("issuing", "in use" if one is current else state, one, many))
+            many = None if counts is None else sum(counts.get(name, 0) for name in hierarchy.noted_as(one))
+            found.append(_out("issuing", _state(one, hierarchy, now), one, many))
         for one in reversed(hierarchy.roots):
             found.append(_out("root", "in use" if one is hierarchy.roots[-1] else "before", one, None))
         return AuthoritiesOut(items=found)
@@ -90,9 +87,15 @@ def authority_routes(with_: RollingOver) -> Routes:
     return routes
 
 
+def _state(issuing: x509.Certificate, hierarchy: Hierarchy, now: datetime) -> State:
+    if issuing == hierarchy.current(now):
+        return "in use"
+    return "waiting" if used_from(issuing) > now else "before"
+
+
 def _out(
     kind: Literal["root", "issuing"],
-    state: Literal["waiting", "in use", "before"],
+    state: State,
     one: x509.Certificate,
     certificates: int | None,
 ) -> AuthorityOut:

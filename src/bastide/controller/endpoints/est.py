@@ -108,8 +108,7 @@ class EST:
             name, secret = _credentials(request)
             der = decode_body(await _body(request))
             if name.startswith(USERNAME):
-                source = request.client.host if request.client else ""
-                certificate = await self.tpms.admit(name, secret, der, label, source)
+                certificate = await self.tpms.admit(name, secret, der, label, _source(request))
             else:
                 certificate = await enrol_device(name, secret, der, label, self.enrolling)
         else:
@@ -124,7 +123,7 @@ class EST:
 
     async def _admit(self, request: Request, label: str) -> Certificate:
         """Without a claim: by a manufacturer certificate, or by asking. ``Refused`` asks for a claim where neither goes."""
-        source = request.client.host if request.client else ""
+        source = _source(request)
         shown = peer_chain(request.scope)
         if shown and await self.enrolling.reads.certificate(fingerprint(shown[0])) is None:
             der = decode_body(await _body(request))
@@ -153,9 +152,8 @@ class EST:
             try:
                 return await handler(request)
             except Refused as refused:
-                source = request.client.host if request.client else ""
                 try:
-                    await self.refusals.record(operation, _subject(request), refused, source)
+                    await self.refusals.record(operation, _subject(request), refused, _source(request))
                 except BastideError as unwritten:
                     return answer(unwritten)
                 return answer(refused)
@@ -165,6 +163,11 @@ class EST:
                 return Response(status_code=400)
 
         return guarded
+
+
+def _source(request: Request) -> str:
+    """The address that a request came from."""
+    return request.client.host if request.client else ""
 
 
 def _subject(request: Request) -> str:

@@ -8,7 +8,8 @@
 The same values always make the same to-be-signed bytes: serial and times are handed in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address
@@ -16,12 +17,25 @@ from ipaddress import IPv4Address, IPv6Address
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bastide.core.error import Refused
 from bastide.core.ids import DeviceId, is_device_id
 
 SERIAL_BYTES = 19  # one less than allowed, so that the sign bit never makes it 21
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """A CA's certificate and its key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    def sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        """The certificate, over the hash that fits the key's curve."""
+        return builder.sign(self.key, SIGNED_OVER[self.key.curve.name])
 
 
 def serial_number(entropy: bytes) -> int:
@@ -101,6 +115,11 @@ def authority_certificate(
     above = _identifier_of(issuer) if issuer else identifier
     authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above)
     return builder.add_extension(authority, critical=False)
+
+
+def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    """The certificates one after the other in PEM."""
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
 
 
 def fingerprint(der: bytes) -> str:

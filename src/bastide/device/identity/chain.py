@@ -41,6 +41,15 @@ def chain_to(
     return chain
 
 
+def directly_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """True where the issuer's name and key are those that the certificate was signed by."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
 def _issued(issuer: x509.Certificate, subject: x509.Certificate, below: int) -> bool:
     """``below`` is the number of CAs between the issuer and the leaf (RFC 5280, section 4.2.1.9)."""
     try:
@@ -52,11 +61,7 @@ def _issued(issuer: x509.Certificate, subject: x509.Certificate, below: int) -> 
         return False
     if constraints.path_length is not None and constraints.path_length < below:
         return False
-    try:
-        subject.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
+    return directly_issued(subject, issuer)
 
 
 def _check_critical(one: x509.Certificate) -> None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from bastide.core.error import Refused, Unreadable
+from bastide.device.identity.certificate import to_pem
+from bastide.device.identity.chain import directly_issued
 
 # A CA is backdated by so much, so that a peer whose clock is a little behind does not find it not yet valid.
 BACKDATED = timedelta(hours=1)
@@ -55,7 +55,7 @@ class Hierarchy:
 
     def pem(self) -> bytes:
         """All of it in the order of EST's cacerts, the newest first of each kind: what :func:`read_hierarchy` reads."""
-        return b"".join(one.public_bytes(Encoding.PEM) for one in self.everything())
+        return to_pem(self.everything())
 
     def everything(self) -> tuple[x509.Certificate, ...]:
         """Issuing CAs, roots, links, the newest of each first."""
@@ -110,15 +110,6 @@ def used_from(issuing: x509.Certificate) -> datetime:
 def key_id(authority: x509.Certificate) -> str:
     """A CA's subject key identifier (RFC 5280 4.2.1.2), in hex."""
     return authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
-
-
-def directly_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """True where the issuer's name and key are those that the certificate was signed by."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def path_length(certificate: x509.Certificate) -> int | None:

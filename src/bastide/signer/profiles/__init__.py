@@ -12,7 +12,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from bastide.core.merkle import EMPTY_ROOT
-from bastide.signer.authority import Authorities, Issuing
+from bastide.device.identity.certificate import Issuer
+from bastide.signer.authority import Authorities
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Desk:
     next_key: Callable[[], EllipticCurvePrivateKey]
 
     @property
-    def issuing(self) -> Issuing:
+    def issuing(self) -> Issuer:
         """The issuing CA that is in use."""
         return self.authorities.issuing_at(self.now)
 

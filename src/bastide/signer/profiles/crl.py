@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bastide.core.error import Refused
-from bastide.device.identity.certificate import SIGNED_OVER
-from bastide.signer.authority import Authorities, Issuing
+from bastide.device.identity.certificate import SIGNED_OVER, Issuer
+from bastide.signer.authority import Authorities
 from bastide.signer.profiles import Desk, Signed
 from bastide.wire.signing import CRL
 
@@ -48,7 +48,7 @@ def again(ask: CRL, what: Mapping[str, Any], authorities: Authorities) -> bytes:
     return _build(ask, int(what["number"]), int(what["seconds"]), authorities.issuing_of(ask.issuer))
 
 
-def _build(ask: CRL, number: int, seconds: int, by: Issuing) -> bytes:
+def _build(ask: CRL, number: int, seconds: int, by: Issuer) -> bytes:
     issuing = by.certificate
     this_update = datetime.fromtimestamp(ask.this_update, UTC)
     identifier = issuing.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
