@@ -5,7 +5,7 @@ import contextlib
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +22,9 @@ ENROL_AT_ONCE = 8
 
 
 @contextlib.asynccontextmanager
-async def running(data: Path) -> AsyncIterator[tuple[Bastide, API]]:
-    """Started, and stopped in the end."""
-    bastide = Bastide(data)
+async def running(data: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[tuple[Bastide, API]]:
+    """Started, and stopped in the end. ``settings`` are more of its environment (``BASTIDE_…``)."""
+    bastide = Bastide(data, settings=settings)
     took = await asyncio.to_thread(bastide.start)
     print(f"bastide up: ready in {took:.1f} s", flush=True)
     try:

@@ -200,8 +200,7 @@ async def main(arguments: argparse.Namespace) -> int:
             if arguments.crowd:
                 good &= await crowd(bastide, api, arguments)
         if SOFTHSM.exists() and arguments.token:
-            os.environ.update(token(folder))
-            async with running(folder / "token-data") as (bastide, api):
+            async with running(folder / "token-data", token(folder)) as (bastide, api):
                 print("authority keys in SoftHSM:")
                 good &= await measure(bastide, api, arguments, folder) >= GOAL
     return 0 if good else 1

@@ -45,9 +45,10 @@ def environment(data: Path, ports: Mapping[str, int] | None = None, **more: str)
 class Bastide:
     """One installation: :meth:`start` and :meth:`stop` it as often as needed; the ports stay the same."""
 
-    def __init__(self, data: Path, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, data: Path, prefix: tuple[str, ...] = (), settings: Mapping[str, str] | None = None) -> None:
         self.data = data
         self._prefix = prefix  # what runs the commands: a program that puts them into a network namespace
+        self._settings = dict(settings or {})  # more BASTIDE_… of the environment
         names = ("console_port", "device_port", "mqtt_port", "nats_port")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.lines: list[str] = []
@@ -69,7 +70,7 @@ class Bastide:
         first = len(self.lines)
         self._process = subprocess.Popen(
             [*self._prefix, COMMAND, "up", *options],
-            env=environment(self.data, self.ports),
+            env=environment(self.data, self.ports, **self._settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -137,7 +138,7 @@ class Bastide:
         """A command of this installation, as an operator would type it."""
         return subprocess.run(
             [*self._prefix, COMMAND, *arguments],
-            env=environment(self.data, self.ports),
+            env=environment(self.data, self.ports, **self._settings),
             capture_output=True,
             text=True,
             timeout=timeout_s,
