@@ -33,6 +33,7 @@ from bastide.controller.api.credentials import credential_routes
 from bastide.controller.api.deps import Deps
 from bastide.controller.api.fetching import fetch_routes
 from bastide.controller.api.ledger import export_routes
+from bastide.controller.api.rollouts import rollout_routes
 from bastide.controller.console.install import install
 from bastide.controller.console.views.enrolling import Enrolment
 from bastide.controller.live import LiveRecords
@@ -50,6 +51,7 @@ from bastide.flows.describe_kinds import ensure_class
 from bastide.flows.fetch_reach import Fetching
 from bastide.flows.govern_device import Governing, govern_device
 from bastide.flows.manage_people import new_link, new_token
+from bastide.flows.propose_rollout import Rolling
 from bastide.flows.roll_over import RollingOver
 from bastide.flows.sequence_ledger import Sequencer
 from bastide.flows.sign_in import Door
@@ -61,6 +63,7 @@ from bastide.governance.access.roles import Role
 from bastide.governance.access.scope import EVERYTHING, Scope
 from bastide.testing import FakeClock, MemoryEnforcer, MemorySamples, MemorySigner, SequentialIds
 from bastide.testing.mud_files import MemoryMUDFiles
+from bastide.testing.releases import MemoryReleases
 
 ORIGIN = "https://localhost:8443"
 LAMP = DeviceId("d-" + "a" * 20)  # in Lyon
@@ -205,6 +208,7 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
                 credential_routes(stores.credentials, clock, dict),
                 export_routes(bundles),
                 fetch_routes(Fetching(MemoryMUDFiles(), lambda: ())),
+                rollout_routes(Rolling(units, stores.rollouts, MemoryReleases(), clock, ids)),
             ],
         )
         enrolment = Enrolment(admitting, "https://localhost:9443/.well-known/est", ("localhost", 8883), "trust")

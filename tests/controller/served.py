@@ -8,8 +8,14 @@ from typing import Any
 
 import uvicorn
 
+from bastide.adapters.sql.rollouts import RolloutReads
+from bastide.adapters.sql.units import SQLUnitsOfWork
 from bastide.controller.api.app import openapi
+from bastide.core.ids import DeviceClass
+from bastide.flows.propose_rollout import Rolling, propose
 from bastide.governance.access.roles import Role
+from bastide.operations.rollout.rollout import Target, Terms
+from bastide.testing.releases import LAMP_2, MemoryReleases
 from tests.controller.house import LAMP, House, open_house
 
 NOBODY = "nobody"
@@ -75,6 +81,10 @@ class Served:
         used = {token.id for token in await house.door.reads.tokens(None, 100)}
         await house.token(person)  # one that nobody here uses, to be revoked
         self.there["token"] = next(one.id for one in await house.door.reads.tokens(None, 100) if one.id not in used)
+        units = SQLUnitsOfWork(house.database, house.clock, house.deps.ids)
+        rolling = Rolling(units, RolloutReads(house.database), MemoryReleases(), house.clock, house.deps.ids)
+        target = Target(DeviceClass("sensor"))
+        self.there["rollout"] = (await propose(LAMP_2, target, Terms(), "system:test", person.id, rolling)).id
         self.document = openapi(house.app)
         await house.deps.ledger.integrated(house.records[-1].id)
         house.live.close()  # a live stream ends at once, so that its answer can be looked at

@@ -41,6 +41,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("site", "bastide.cli.site:app", "What the network of each site is like, for its gateways."),
     Command("gateway", "bastide.cli.gateway:app", "The gateway of a site: join, run, and load its rules at boot."),
     Command("release", "bastide.cli.release:app", "Signed releases: made by several people, published for devices."),
+    Command("rollout", "bastide.cli.rollout:app", "A published release for the devices of a class, ring by ring."),
     Command("firmware", "bastide.cli.firmware:app", "What is inside a firmware image, and what is wrong with it."),
     Command(
         "match",

@@ -54,6 +54,34 @@ def list_devices(
 
 
 @app.command()
+def updates(device: DEVICE, json: JSON = False, data: DATA = "") -> None:
+    """Show what a device measured that it runs, and the rollouts that it had a part in."""
+    with connect(data) as api:
+        found = api.get(f"/devices/{api.device(device)}/updates")
+    if json:
+        document(found)
+        return
+    running = found["running"]
+    if running is None:
+        typer.echo("It never said what it runs.")
+    else:
+        facts(
+            {
+                "runs": f"{running['version'] or 'unknown'}{', on trial' if running['on_trial'] else ''}",
+                "measured": running["sha256"] or "nothing",
+                "hardware": running["hardware"] or "unknown",
+                "security counter": "unknown" if running["counter"] is None else running["counter"],
+                "said": ago(running["reported_at"]),
+            }
+        )
+    rows = [
+        (one["rollout"], one["state"], one["before"] or "-", ago(one["began"]), str(one["tries"]), one["because"])
+        for one in found["parts"]
+    ]
+    table(("ROLLOUT", "STATE", "RAN BEFORE", "BEGAN", "TRIES", "BECAUSE"), rows, empty="It had no part in a rollout.")
+
+
+@app.command()
 def show(device: DEVICE, json: JSON = False, data: DATA = "") -> None:
     """Show one device: what it is, how it stands, what it may do."""
     with connect(data) as api:

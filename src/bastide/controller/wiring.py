@@ -32,6 +32,7 @@ from bastide.adapters.sql.ledger_tree import SQLLedgerTree
 from bastide.adapters.sql.migrate import migrate
 from bastide.adapters.sql.units import SQLStores, SQLUnitsOfWork
 from bastide.adapters.tls.leaves import LeafFiles, new_signing_key
+from bastide.adapters.tuf.published import PublishedReleases
 from bastide.controller.api.admissions import admission_routes
 from bastide.controller.api.app import create_app
 from bastide.controller.api.authorities import authority_routes
@@ -40,11 +41,13 @@ from bastide.controller.api.credentials import credential_routes
 from bastide.controller.api.deps import Deps
 from bastide.controller.api.fetching import fetch_routes
 from bastide.controller.api.ledger import export_routes
+from bastide.controller.api.rollouts import rollout_routes
 from bastide.controller.config import ControllerConfig
 from bastide.controller.console.install import install
 from bastide.controller.console.views.enrolling import Enrolment
 from bastide.controller.endpoints.app import Endpoints, Gateways, create_endpoints_app, refused_in_handshake
 from bastide.controller.endpoints.peer import PeerCertificateProtocol
+from bastide.controller.endpoints.updates import Updates
 from bastide.controller.hierarchy import HierarchyFile
 from bastide.controller.live import LiveRecords
 from bastide.controller.ready import say
@@ -57,6 +60,7 @@ from bastide.controller.workers.lessons import Lessons
 from bastide.controller.workers.mud_files import MUDFileRefresh
 from bastide.controller.workers.probation import Probation
 from bastide.controller.workers.renewals import Renewals
+from bastide.controller.workers.rollouts import Rollouts
 from bastide.controller.workers.silence import Silence
 from bastide.controller.workers.vendors import Vendors
 from bastide.controller.workers.wiring import AUTHORITIES_NAME, BrokerSide, write_broker_config
@@ -65,6 +69,7 @@ from bastide.core.plan import CredentialState
 from bastide.device.identity.certificate import fingerprint
 from bastide.flows.admissions import AdmittingPeople
 from bastide.flows.answer_status import StatusAnswers
+from bastide.flows.carry_rollouts import Carrying
 from bastide.flows.change_policy import ensure_policy
 from bastide.flows.claims import Claiming
 from bastide.flows.describe_kinds import ensure_generic
@@ -73,6 +78,8 @@ from bastide.flows.first_run import local_token, way_in
 from bastide.flows.govern_device import Governing
 from bastide.flows.issue_certificate import Enrolling
 from bastide.flows.issue_server_certificate import issue_server_certificate
+from bastide.flows.offer_update import Offering
+from bastide.flows.propose_rollout import Rolling
 from bastide.flows.publish_revocations import RevocationLists
 from bastide.flows.roll_over import RollingOver
 from bastide.flows.sequence_ledger import Sequencer, refuse_rollback
@@ -196,6 +203,8 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         house.hierarchy.now,
         house.hierarchy.look,
     )
+    releases = PublishedReleases(directory.releases, house.clock)
+    rollouts = Rolling(house.units, house.stores.rollouts, releases, house.clock, house.ids)
     more = [
         authority_routes(rolling),
         claims_routes(claiming, est_url),
@@ -203,6 +212,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         credential_routes(house.stores.credentials, house.clock, lambda: _certificates(house)),
         export_routes(bundles),
         fetch_routes(fetching),
+        rollout_routes(rollouts),
     ]
     console = create_app(deps, more=more)
     enrolment = Enrolment(admitting, est_url, (config.host, config.mqtt_port), str(directory.trust))
@@ -212,7 +222,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         enrolment,
         lambda: _certificates(house),
     )
-    endpoints = _endpoints(house, governor, broker)
+    endpoints = _endpoints(house, governor, broker, releases)
     device_app = create_endpoints_app(endpoints)
     listeners = {
         "console": Listener(console, config.host, config.console_port, _leaf(directory, "console")),
@@ -256,6 +266,8 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
     workers.start("leaves", leaves.run)
     keep = timedelta(days=config.evidence_days)
     workers.start("housekeeper", Housekeeper(SQLHousekeeping(house.database), house.clock, keep).run)
+    carrying = Carrying(house.units, house.stores.rollouts, releases, house.clock)
+    workers.start("rollouts", Rollouts(carrying).run)
     workers.start("issuances", Issuances(endpoints.enrolling).run)
     for name, listener in listeners.items():
         workers.start(name, listener.run)
@@ -390,7 +402,7 @@ def _samples(house: House, stack: AsyncExitStack) -> SampleStore:
     return samples
 
 
-def _endpoints(house: House, governor: Governor, broker: BrokerSide) -> Endpoints:
+def _endpoints(house: House, governor: Governor, broker: BrokerSide, releases: PublishedReleases) -> Endpoints:
     reads = house.stores.credentials
     hierarchy = house.hierarchy.now
     revocations = RevocationLists(hierarchy, house.units, reads, house.ledger, house.signer, house.clock, house.ids)
@@ -423,8 +435,17 @@ def _endpoints(house: House, governor: Governor, broker: BrokerSide) -> Endpoint
     def authorities() -> list[bytes]:
         return [one.public_bytes(Encoding.DER) for one in hierarchy().everything()]
 
+    offering = Offering(house.units, house.stores.rollouts, house.stores.devices, reads, releases, house.clock)
+    house.database.on_committed(offering.heard)
     return Endpoints(
-        enrolling, house.stores.devices, authorities, revocations, statuses, house.stores.admissions, gateways
+        enrolling,
+        house.stores.devices,
+        authorities,
+        revocations,
+        statuses,
+        house.stores.admissions,
+        gateways,
+        Updates(offering, reads, house.directory.releases),
     )
 
 

@@ -66,6 +66,11 @@ class DataDirectory:
         return self.path / "samples"
 
     @property
+    def releases(self) -> Path:
+        """The repository of releases that devices fetch from, once somebody made one."""
+        return self.path / "releases"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 

@@ -16,6 +16,7 @@ from bastide.adapters.sql.inventory import InventoryReads, InventoryWrites
 from bastide.adapters.sql.ledger import LedgerWrites
 from bastide.adapters.sql.network import NetworkReads, NetworkWrites
 from bastide.adapters.sql.policies import PolicyReads, PolicyWrites, WaiverReads, WaiverWrites
+from bastide.adapters.sql.rollouts import RolloutReads, RolloutWrites
 from bastide.adapters.sql.views import ViewReads, ViewWrites
 from bastide.core.audit import Personal
 from bastide.ports.clock import Clock, Ids
@@ -40,6 +41,7 @@ class SQLUnitOfWork:
         self.access = AccessWrites(unit)
         self.credentials = CredentialWrites(unit)
         self.admissions = AdmissionWrites(unit)
+        self.rollouts = RolloutWrites(unit)
         self.ledger = LedgerWrites(unit, actor, clock, ids)
 
 
@@ -77,3 +79,4 @@ class SQLStores:
         self.access = AccessReads(database)
         self.credentials = CredentialReads(database)
         self.admissions = AdmissionReads(database)
+        self.rollouts = RolloutReads(database)

@@ -6,6 +6,7 @@ between two octets; every failure is one error of ours with what to do next.
 """
 
 import os
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,10 +46,13 @@ class RepositoryAway(Unavailable):
 
 
 class Fetcher(Urllib3Fetcher):
-    """Gives octets on as they come, and gives up a server that is slower than the least rate."""
+    """Gives octets on as they come, and gives up a server that is slower than the least rate. ``tls`` shows a certificate."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(socket_timeout=GAP_SECONDS, app_user_agent="bastide-agent")
+        if tls is not None:
+            pool = urllib3.PoolManager(ssl_context=tls, headers={"User-Agent": "bastide-agent"})
+            self._proxy_env = pool  # type: ignore[assignment]  # it asks in the same way
 
     def _chunks(self, response: urllib3.response.BaseHTTPResponse) -> Iterator[bytes]:
         began, received = time.monotonic(), 0

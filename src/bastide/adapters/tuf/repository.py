@@ -34,6 +34,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from bastide.adapters.tuf.client import Client, initialise
 from bastide.core.error import Conflict, NotFound, Refused, Unavailable, Unreadable
+from bastide.device.release.release import Release
 
 ROOT_DAYS, TARGETS_DAYS, SNAPSHOT_DAYS, TIMESTAMP_DAYS = 365, 180, 30, 7
 MAX_METADATA: Final = 16 << 20
@@ -44,18 +45,6 @@ class ReleaseRefused(Refused):
     """A release that may not be made, signed or published."""
 
     code = "release:refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """One release of one thing. ``facts`` are those that a device and its keeper decide by: counter, hardware, SBOM, more."""
-
-    name: str
-    version: str
-    path: str
-    length: int
-    digest: str
-    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

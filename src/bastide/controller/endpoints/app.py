@@ -1,4 +1,4 @@
-"""The device endpoints as one ASGI app, bare Starlette: EST, update eligibility, the revocation list, OCSP."""
+"""The device endpoints as one ASGI app, bare Starlette: EST, updates, the revocation list, OCSP."""
 
 import asyncio
 import secrets
@@ -16,6 +16,7 @@ from starlette.routing import Route
 from bastide.controller.endpoints.est import BODY_SECONDS, EST
 from bastide.controller.endpoints.peer import peer_certificate
 from bastide.controller.endpoints.refusals import Refusals, answer
+from bastide.controller.endpoints.updates import Updates
 from bastide.core.error import BastideError
 from bastide.core.ids import DeviceId
 from bastide.core.plan import CredentialState, UpdateEligibility
@@ -42,6 +43,7 @@ class Endpoints:
     statuses: StatusAnswers
     admissions: AdmissionReads
     gateways: "Gateways | None" = None
+    updates: Updates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def create_endpoints_app(deps: Endpoints) -> Starlette:
         Route("/crl/{issuer}", crl, methods=["GET"]),
         Route("/ocsp", ocsp, methods=["POST"]),
         Route("/ocsp/{request:path}", ocsp, methods=["GET"]),
+        *(deps.updates.routes() if deps.updates else ()),
     ]
     app = Starlette(routes=routes)
     app.state.refusals = refusals

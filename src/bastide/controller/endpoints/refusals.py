@@ -35,6 +35,8 @@ _STATUS = (
     ("enrolment:body:too-large", 413),
     ("enrolment:body:slow", 408),
     ("enrolment:media-type", 415),
+    ("update:certificate", 403),
+    ("update:target:", 403),
     ("renewal:subject", 400),
     ("renewal:", 403),
     ("identity:certificate:", 403),

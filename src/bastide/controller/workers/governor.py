@@ -51,6 +51,8 @@ class Governor:
                 continue
             if record.kind.startswith("network:") and not record.kind.startswith(MODES):
                 continue  # gateways take it up by themselves; no plan depends on it
+            if record.kind.startswith("update:"):
+                continue  # what a device runs is not evidence that a rule knows
             area, _, name = record.subject.partition(":")
             if record.kind.startswith(FOR_ALL) or area in ("profile", "site", "zone"):
                 self._all = True

@@ -24,6 +24,7 @@ class Permission(StrEnum):
     CLAIM_READ = "claim:read"
     CLAIM_CHANGE = "claim:change"
     AUTHORITY_CHANGE = "authority:change"
+    ROLLOUT_CHANGE = "rollout:change"
     PROFILE_READ = "profile:read"
     PROFILE_CHANGE = "profile:change"
     POLICY_READ = "policy:read"
@@ -54,6 +55,7 @@ MATRIX: dict[Role, frozenset[Permission]] = {
         _P.SCAN_SUBMIT,
         _P.CLAIM_READ,
         _P.CLAIM_CHANGE,
+        _P.ROLLOUT_CHANGE,
         _P.POLICY_SIMULATE,
         _P.WAIVER_CHANGE,
     },

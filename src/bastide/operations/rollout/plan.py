@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from hashlib import sha256
+from math import log
 
 from bastide.core.error import Refused
+
+_FULL = 100.0
+"""The exponent of e past which a ramp lets everybody begin: more than any fleet has."""
+_ROUNDING = 1e-6
 
 
 class RolloutRefused(Refused):
@@ -50,16 +55,13 @@ class Ramp:
 
     def allowed(self, elapsed: timedelta, most: int) -> int:
         """How many may have begun this long after the ring did, ``most`` at most. Time before the beginning counts as none."""
-        steps = max(0, elapsed // self.step)
-        total, batch = 0.0, float(self.first)
+        steps = max(0, elapsed // self.step) + 1
         if self.growth == 1:
-            return min(most, self.first * (steps + 1))
-        for _ in range(steps + 1):
-            total += batch
-            batch *= self.growth
-            if total >= most:
-                return most
-        return int(total)
+            return min(most, self.first * steps)
+        if steps * log(self.growth) > _FULL:
+            return most
+        total = self.first * (self.growth**steps - 1) / (self.growth - 1)
+        return min(most, int(total + _ROUNDING))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,13 +53,14 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a release demands. ``after`` is the oldest version that may take it; ``requires`` the oldest of other components."""
+    """What a release demands. ``after`` is the oldest version that may take it; ``requires`` the oldest of other components;
+    ``key`` the key that must be trusted, None where the boot chain alone judges it."""
 
     version: str
     counter: int
     hardware: frozenset[str]
     octets: int
-    key: str
+    key: str | None
     after: str | None = None
     requires: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
@@ -135,7 +136,6 @@ def _hindrances(one: Installed, offer: Offer, now: datetime, older: _Older) -> l
             break
     if one.slot_octets is not None and one.slot_octets < offer.octets:
         found.append(Hindrance.SPACE)
-    ends = one.keys.get(offer.key)
-    if ends is None or ends <= now:
+    if offer.key is not None and ((ends := one.keys.get(offer.key)) is None or ends <= now):
         found.append(Hindrance.KEY)
     return found
