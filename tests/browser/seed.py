@@ -44,8 +44,10 @@ from bastide.core.evidence import Evidence, Fact, Subject, SubjectKind, Trust
 from bastide.core.finding import Finding, Severity
 from bastide.core.ids import DeviceClass, DeviceId, EvidenceId, OwnerName, ProfileName, SiteName, ZoneName
 from bastide.core.mode import Over
-from bastide.core.plan import Point
+from bastide.core.plan import CredentialState, Point, UpdateEligibility
 from bastide.core.standing import Stage, Standing
+from bastide.device.release.release import Release
+from bastide.device.release.report import Attempt, Report, Told
 from bastide.flows import operator_acts
 from bastide.flows.admissions import AdmittingPeople
 from bastide.flows.change_policy import ensure_policy
@@ -55,7 +57,9 @@ from bastide.flows.describe_network import allow, put_reach, put_site
 from bastide.flows.enforce_reach import observe
 from bastide.flows.first_run import first_run
 from bastide.flows.govern_device import Governing, govern_device
+from bastide.flows.offer_update import Offering
 from bastide.flows.propose_reach import begin_lesson, end_lesson
+from bastide.flows.propose_rollout import Rolling, approve, propose
 from bastide.flows.sequence_ledger import Sequencer
 from bastide.flows.sign_in import Door
 from bastide.flows.simulate_reach import devices_of, talk_of
@@ -65,11 +69,14 @@ from bastide.governance.access.password import Hardness
 from bastide.network.profile.amend import Flow
 from bastide.network.profile.learn import learn, profile
 from bastide.network.profile.mud.write import write
+from bastide.operations.rollout.plan import Rings
+from bastide.operations.rollout.rollout import Target, Terms
 from bastide.ports.clock import Ids
 from bastide.ports.platform.conversations import Wanted
 from bastide.ports.platform.samples import Sample
 from bastide.ports.platform.stores import DeviceFilter
 from bastide.testing import MemoryEnforcer, MemorySamples, MemorySigner, SequentialIds
+from bastide.testing.releases import MemoryReleases
 from bastide.wire.note import VerifierKey
 from tests.browser.tls import write_leaf
 
@@ -89,6 +96,17 @@ FIELDS = {
     "vibration-sensor": (("rms", 1.8, 0.5), ("peak", 5.1, 1.5), ("temperature", 44, 4)),
     "gate-controller": (("cycles", 12, 8), ("temperature", 18, 4)),
 }
+CAMERA_25, CAMERA_26 = (
+    Release(
+        "door-camera", version, f"door-camera/{version}/camera.bin", 8_912_896, digest * 64,
+        {"counter": counter, "hardware": ["rev-b", "rev-c"], "notes": notes, "supported_until": "2029-12-31"},
+    )
+    for version, digest, counter, notes in (
+        ("2.5.0", "b", 5, "Mends the RTSP overflow of CVE-2026-10007"),
+        ("2.6.0", "c", 6, "Night vision; turns Telnet off for good"),
+    )
+)  # fmt: skip
+RELEASES = MemoryReleases([CAMERA_25, CAMERA_26])
 OWNERS = {
     "door-camera": "security",
     "thermostat": "facilities",
@@ -193,7 +211,9 @@ async def write_town(path: Path, devices: int = 25) -> None:
     stores, units = SQLStores(database), SQLUnitsOfWork(database, clock, ids)
     points = tuple(MemoryEnforcer(point, clock) for point in Point)
     try:
-        await _live_a_day(Past(Governing(stores, units, points, clock), clock, ids, {}), devices)
+        town = Past(Governing(stores, units, points, clock), clock, ids, {})
+        await _live_a_day(town, devices)
+        await _roll_out(town, units, stores)
     finally:
         await database.close()
 
@@ -238,6 +258,7 @@ async def open_town(folder: Path, leaf: Leaf, port: int = 8500, *, written: Path
             "issuing": signer.issuing.certificate.public_bytes(Encoding.PEM),
             "console": leaf.certificate.read_bytes(),
         },
+        Rolling(units, stores.rollouts, RELEASES, clock, ids),
     )
     listener = Listener(app, "127.0.0.1", port, leaf)
     town = Town(governing, clock, ids, {}, deps, origin, "")
@@ -332,6 +353,43 @@ async def _live_a_day(town: Past, devices: int) -> None:
                 for id in list(town.devices.values())[:25]
             }
         )
+
+
+async def _roll_out(town: Past, units: SQLUnitsOfWork, stores: SQLStores) -> None:
+    """The cameras get a release, ring by ring; one of them went back. Another release waits for a second person."""
+    town.clock.put(datetime.now(UTC) - timedelta(hours=3))
+    rolling = Rolling(units, stores.rollouts, RELEASES, town.clock, town.ids)
+    offering = Offering(units, stores.rollouts, stores.devices, _Eligible(), RELEASES, town.clock)
+    cameras = [name for name in NAMES["door-camera"] if name in town.devices]
+    images = dict.fromkeys(cameras, ("2.4.1", "a" * 64))
+
+    async def ask(name: str, attempt: Attempt | None = None) -> Told:
+        version, sha256 = images[name]
+        said = Report("rev-c", version, 4, 16 << 20, sha256, False, attempt=attempt)
+        return await offering.told(town.devices[name], said)
+
+    for name in cameras:
+        await ask(name)
+    target = Target(DeviceClass("door-camera"))
+    made = await propose(CAMERA_25, target, Terms(Rings((1.0,))), "system:demo", "p-demo", rolling)
+    await approve(made.id, "system:demo", "p-demo", rolling)
+    town.clock.put(datetime.now(UTC) - timedelta(minutes=50))
+    for number, name in enumerate(cameras):
+        told = await ask(name)
+        if told.update is not None and number != 1:
+            images[name] = told.update.version, told.update.sha256
+            await ask(name)
+        elif told.update is not None:
+            why = "It went back to the image before: the new one did not confirm itself."
+            await ask(name, Attempt(told.update.rollout, why))
+    await propose(CAMERA_26, target, Terms(approvals=2), "system:demo", "p-demo", rolling)
+
+
+class _Eligible:
+    """Implements flows.offer_update.Eligibilities."""
+
+    async def held(self, device: DeviceId) -> tuple[CredentialState, UpdateEligibility] | None:
+        return CredentialState.VALID, UpdateEligibility.NORMAL
 
 
 async def _speak(town: Past, chance: random.Random) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Route, expect
 
+from bastide.adapters.sql.units import SQLStores
 from bastide.controller.console.views.ledger import proof_document
 from bastide.controller.serving import Leaf
 from bastide.core.ids import RecordId
 from bastide.core.standing import Standing
+from bastide.operations.rollout.rollout import Phase
 from tests.browser.browsing import DESKTOP, PHONE, Window, contrast, open_window, unnamed
 from tests.browser.conftest import PASSWORD, sign_in
 from tests.browser.seed import Town, open_town
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CAMERA = "Loading dock camera"
 METER = "Main meter"
 # Pages whose pictures are kept in both themes.
-KEPT = ("watch", "devices", "device", "network", "zones", "profile", "policy")
+KEPT = ("watch", "devices", "device", "network", "zones", "profile", "policy", "releases", "rollout", "rollout-new")
 
 
 async def test_a_link_lets_in_once_a_password_afterwards(town: Town, browser: Browser) -> None:
@@ -366,6 +368,14 @@ async def test_a_passkey_is_registered_and_lets_in(town: Town, window: Window, b
     assert window.complaints == []
 
 
+async def a_rollout(town: Town) -> str:
+    """The address of the one that runs."""
+    stores = town.deps.governing.stores
+    assert isinstance(stores, SQLStores)
+    running = await stores.rollouts.list((Phase.RUNNING,), 1)
+    return f"/releases/rollouts/{running[0].id}"
+
+
 async def test_every_page_has_contrast_and_names_in_dark_and_light_and_on_a_phone(town: Town, browser: Browser) -> None:
     camera = town.devices[CAMERA]
     pages = {
@@ -376,6 +386,9 @@ async def test_every_page_has_contrast_and_names_in_dark_and_light_and_on_a_phon
         "zones": "/network/zones",
         "profiles": "/network/profiles",
         "profile": "/network/profiles/gate-controller",
+        "releases": "/releases",
+        "rollout": await a_rollout(town),
+        "rollout-new": "/releases/new?name=door-camera&version=2.6.0&class=door-camera",
         "ledger": "/ledger",
         "enrol": "/enrol",
         "people": "/settings/people",
@@ -398,7 +411,18 @@ async def test_every_page_has_contrast_and_names_in_dark_and_light_and_on_a_phon
         wrong += window.complaints
         if theme == "light":
             await window.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-            for name in ("watch", "devices", "device", "network", "zones", "profiles", "profile", "ledger"):
+            for name in (
+                "watch",
+                "devices",
+                "device",
+                "network",
+                "zones",
+                "profiles",
+                "profile",
+                "releases",
+                "rollout",
+                "ledger",
+            ):
                 await window.go(pages[name])
                 wide = await window.page.evaluate("document.documentElement.scrollWidth")
                 if wide > PHONE["width"]:

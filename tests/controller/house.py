@@ -199,6 +199,7 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
             return signer.hierarchy
 
         rolling = RollingOver(units, stores.credentials, ledger, signer, clock, ids, hierarchy, spread)
+        rollouts = Rolling(units, stores.rollouts, MemoryReleases(), clock, ids)
         app = create_app(
             deps,
             more=[
@@ -208,11 +209,11 @@ async def open_house(migrated: Path, folder: Path) -> AsyncIterator[House]:
                 credential_routes(stores.credentials, clock, dict),
                 export_routes(bundles),
                 fetch_routes(Fetching(MemoryMUDFiles(), lambda: ())),
-                rollout_routes(Rolling(units, stores.rollouts, MemoryReleases(), clock, ids)),
+                rollout_routes(rollouts),
             ],
         )
         enrolment = Enrolment(admitting, "https://localhost:9443/.well-known/est", ("localhost", 8883), "trust")
-        install(app, "bastide.test/ledger+00000000+AAAA", enrolment, dict)
+        install(app, "bastide.test/ledger+00000000+AAAA", enrolment, dict, rollouts)
         house = House(app, deps, door, database, clock, records, live, points)
         for id in (LAMP, PUMP):
             await house.observe("identity.enrolled", id)

@@ -37,6 +37,8 @@ PAGES = (
     f"/devices/{LAMP}/acts/quarantine",
     f"/devices/{LAMP}/acts/release",
     f"/devices/{LAMP}/acts/break-glass",
+    "/releases",
+    "/releases/new?name=lamp&version=2.0&class=sensor&site=%22%3E%3Cscript%3Ealert(1)",
     f"/devices/rows?id={LAMP}",
     "/network",
     "/network?opened=%22%3E%3Cscript%3Ealert(1)&peer=named:%22%3E%3Cscript%3Ealert(1)&protocol=%3Cscript%3Ealert(1)",

@@ -221,6 +221,7 @@ async def _serve(house: House, stack: AsyncExitStack, stop: asyncio.Event) -> No
         (directory.trust / "checkpoint.vkey").read_text().strip(),
         enrolment,
         lambda: _certificates(house),
+        rollouts,
     )
     endpoints = _endpoints(house, governor, broker, releases)
     device_app = create_endpoints_app(endpoints)

@@ -80,7 +80,7 @@ async def propose(release: Release, target: Target, terms: Terms, actor: str, pe
         ) from error
     if len(await with_.reads.list(OPEN, MOST_OPEN)) >= MOST_OPEN:
         raise Refused(f"{MOST_OPEN} rollouts are open already. End some of them first.", code="rollout:many")
-    made = Rollout(RolloutId(with_.ids.mint("r")), release, target, terms, with_.clock.now(), person)
+    made = Rollout(RolloutId(with_.ids.mint("u")), release, target, terms, with_.clock.now(), person)
     async with with_.units(actor) as work:
         work.rollouts.add(made)
         work.ledger.record("rollout:proposed", f"rollout:{made.id}", _said(made))

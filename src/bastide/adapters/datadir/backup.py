@@ -186,6 +186,11 @@ def _to_take(directory: DataDirectory, copied: Path) -> Iterator[tuple[str, Path
     for path in sorted(directory.nats.iterdir()):
         if path.is_file() and path.name not in _LEFT_OUT:
             yield path.relative_to(directory.path).as_posix(), path
+    # The timestamp names everything else of the repository, and is written last: what it names when it is taken is there.
+    stamp = directory.releases / "metadata" / "timestamp.json"
+    if stamp.exists():
+        yield stamp.relative_to(directory.path).as_posix(), stamp
+    yield from (one for one in _below(directory.releases, directory.path) if one[1] != stamp)
     taken: set[str] = set()
     for _ in range(_SAMPLES_TRIES):  # small files are merged into larger ones meanwhile
         found = [one for one in _below(directory.samples, directory.path) if one[0] not in taken]

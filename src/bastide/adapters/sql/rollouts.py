@@ -166,6 +166,10 @@ class RolloutReads:
         found = await self._all(_RUNNING, {"of": device})
         return _running(found[0]) if found else None
 
+    async def images(self) -> Mapping[str, int]:
+        query = select(running.c.sha256, _BEGAN).where(running.c.on_trial.is_(False)).group_by(running.c.sha256)
+        return {row.sha256: row.many for row in await self._all(query)}
+
     async def fleet(self, target: Target, limit: int, after: str = "") -> Sequence[tuple[DeviceId, Running | None]]:
         query = (
             select(devices.c.id, *(column for column in running.c))

@@ -25,7 +25,7 @@ from bastide.operations.rollout.preflight import Hindrance, Preflight
 from bastide.operations.rollout.rollout import Part, PartState, Phase, RingCount, Rollout, RolloutId, Target, Terms
 
 _READ, _CHANGE = Permission.FLEET_READ, Permission.ROLLOUT_CHANGE
-RolloutIn = Annotated[str, Path(pattern=r"^r-[a-z2-7]{20}$", description="The rollout's id.")]
+RolloutIn = Annotated[str, Path(pattern=r"^u-[a-z2-7]{20}$", description="The rollout's id.")]
 Version = Annotated[str, Field(min_length=1, max_length=64)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
@@ -193,7 +193,7 @@ def rollout_routes(with_: Rolling) -> Routes:
     async def list_rollouts(
         asking: Asking,
         limit: Limit = 100,
-        after: Annotated[str, Query(pattern=r"^(r-[a-z2-7]{20})?$")] = "",
+        after: Annotated[str, Query(pattern=r"^(u-[a-z2-7]{20})?$")] = "",
         phase: Annotated[list[Phase], Query(max_length=5)] = [],  # noqa: B006 - FastAPI copies it
     ) -> Page[RolloutOut]:
         """Newest first."""

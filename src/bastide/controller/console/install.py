@@ -17,22 +17,27 @@ from bastide.controller.console.rooms import (
     network,
     public,
     reach,
+    releases,
     settings,
     stream,
     watch,
 )
 from bastide.controller.console.views.enrolling import Enrolment
+from bastide.flows.propose_rollout import Rolling
 
 
-def install(app: FastAPI, checkpoint_key: str, enrolment: Enrolment, certificates: Certificates) -> None:
+def install(
+    app: FastAPI, checkpoint_key: str, enrolment: Enrolment, certificates: Certificates, rolling: Rolling
+) -> None:
     """Adds every page to the API's app (``create_app``). ``checkpoint_key`` is the ledger's verifier key (C2SP);
     ``certificates`` reads the platform's own from where they are."""
     pages = Pages(Assets.load(), checkpoint_key)
     routes = page_routes(pages)
     for room in (public, watch, network, reach, flows, ledger, stream):
         room.add(routes, pages)
-    devices.add(routes, pages, enrolment.claiming.reads)
+    devices.add(routes, pages, enrolment.claiming.reads, rolling.reads)
     enrol.add(routes, pages, enrolment)
+    releases.add(routes, pages, rolling)
     settings.add(routes, pages, certificates)
     app.include_router(routes.router)
     known = app.exception_handlers[HTTPException]

@@ -61,6 +61,7 @@ ROOMS: tuple[tuple[Permission, Room], ...] = (
         Permission.FLEET_READ,
         Room("network", "Network", "/network", "map peers traffic conversations who speaks to whom"),
     ),
+    (Permission.FLEET_READ, Room("releases", "Releases", "/releases", "updates rollouts firmware versions")),
     (Permission.LEDGER_READ, Room("ledger", "Ledger", "/ledger", "records audit proof verify checkpoint")),
     (
         Permission.ACCOUNT_OWN,

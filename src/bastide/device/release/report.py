@@ -1,8 +1,8 @@
 """What a device says when it asks for an update, and what it is answered: JSON over its own TLS certificate.
 
     -> {"hardware": "rev-b", "version": "1.0", "counter": 1, "slot_octets": 8388608, "sha256": "…", "on_trial": false,
-        "components": {"loader": "1.2"}, "attempt": {"rollout": "r-…", "because": "…"}}
-    <- {"update": {"rollout": "r-…", "name": "door-camera", "version": "2.0", "target": "door-camera/2.0/image.bin",
+        "components": {"loader": "1.2"}, "attempt": {"rollout": "u-…", "because": "…"}}
+    <- {"update": {"rollout": "u-…", "name": "door-camera", "version": "2.0", "target": "door-camera/2.0/image.bin",
         "octets": 4194304, "sha256": "…"}, "because": "", "again_in": 60}
 
 ``sha256`` is what the device measured: the digest over the image in the slot that runs, header and content, as it lies there.
@@ -27,7 +27,7 @@ _BECAUSE = 500
 _COUNTER = 2**32 - 1
 _OCTETS = 2**48
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_ROLLOUT = re.compile(r"r-[a-z2-7]{20}")
+_ROLLOUT = re.compile(r"u-[a-z2-7]{20}")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 

@@ -69,6 +69,10 @@ class RolloutReads(Protocol):
         """What runs on a device; None where it never said so."""
         ...
 
+    async def images(self) -> Mapping[str, int]:
+        """How many devices run each image, by its SHA-256; those on trial are not counted."""
+        ...
+
     async def fleet(self, target: Target, limit: int, after: str = "") -> Sequence[tuple[DeviceId, Running | None]]:
         """The devices that a target holds and that are not retired, by id; ``after`` is the id that the last page ended with."""
         ...

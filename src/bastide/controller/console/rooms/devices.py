@@ -25,6 +25,7 @@ from bastide.flows.show_reach import show_reach
 from bastide.governance.access.roles import Permission
 from bastide.operations.inventory.attributes import EVIDENCE
 from bastide.ports.platform.credentials import CredentialReads
+from bastide.ports.platform.rollouts import RolloutReads
 
 Texts = Annotated[list[str], Query(max_length=64)]
 MOST_ROWS = 200
@@ -33,7 +34,7 @@ MOST_FLOWS = 40
 HEARD = 12
 
 
-def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
+def add(routes: Routes, pages: Pages, credentials: CredentialReads, rollouts: RolloutReads) -> None:
     @routes.get("/devices", needs=Permission.FLEET_READ)
     async def devices_page(
         request: Request,
@@ -130,6 +131,8 @@ def add(routes: Routes, pages: Pages, credentials: CredentialReads) -> None:
             because=[each.value for each in shown.device.attributes if each.name == EVIDENCE][:6],
             verdict=verdict(shown),
             certificates=await credentials.certificates(shown.device.id, 5),
+            running=await rollouts.running(shown.device.id),
+            update_parts=await rollouts.parts_of(shown.device.id, 5),
             ranges=tuple(RANGES),
             may_release=may_act and shown.device.standing in acts.MAY_RELEASE,
             may_retire=may_act and shown.device.stage is not Stage.RETIRED,

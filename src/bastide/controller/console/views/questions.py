@@ -27,10 +27,7 @@ class Question:
     hidden: Mapping[str, str] = field(default_factory=dict)
     hours: Mapping[int, str] = field(default_factory=dict)
     insist: bool = False
-
-    @property
-    def wants_reason(self) -> bool:
-        return not self.action.endswith(("/undo", "/end"))
+    wants_reason: bool = True
 
 
 def service(flow: Flow) -> str:
@@ -114,6 +111,7 @@ def about_undo(device: Device, ruling: Ruling) -> Question:
         "Take it back",
         "",
         {"ruling": ruling.id},
+        wants_reason=False,
     )
 
 
