@@ -89,6 +89,7 @@ class Updater:
     say: Callable[..., None]
     longest: timedelta = timedelta(hours=1)
     _failures: int = field(default=0)
+    _settled: bool = field(default=False)
 
     def step(self) -> timedelta:
         try:
@@ -111,7 +112,10 @@ class Updater:
             if not self._try(measured, begun):
                 return self.longest
             measured = self.board.measure()
-        elif begun is not None and begun.installed and not begun.failed and measured.sha256 != begun.sha256:
+        elif not self._settled:
+            self.board.confirm()  # a cut may have come between a confirmation and the raise of its counter
+        self._settled = True
+        if begun is not None and begun.installed and not begun.failed and measured.sha256 != begun.sha256:
             begun = replace(begun, failed="It went back to the image before: the new one did not confirm itself.")
             self.memory.begin(begun)
             self.say(act="update", outcome="went back", version=begun.version)

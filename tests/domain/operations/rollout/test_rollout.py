@@ -11,11 +11,25 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastide.core.error import Refused
+from bastide.core.error import Conflict, Refused
+from bastide.core.ids import DeviceClass
 from bastide.device.boot.image import ImageRefused, make_image, verify
+from bastide.device.release.release import Release
 from bastide.operations.rollout.abort import AbortRule, Cohort, Verdict, Watch, interval, observe
 from bastide.operations.rollout.plan import Ramp, Rings, Window, is_open
 from bastide.operations.rollout.preflight import Hindrance, Installed, Offer, hindrances, preflight
+from bastide.operations.rollout.rollout import (
+    Phase,
+    Rollout,
+    RolloutId,
+    Target,
+    Terms,
+    approve,
+    end,
+    pause,
+    resume,
+    weigh,
+)
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 RULE = AbortRule()
@@ -165,3 +179,45 @@ def test_a_window_opens_by_the_clock_of_the_site_in_summer_and_winter() -> None:
     assert not night.is_open(datetime(2026, 11, 27, 0, 30, tzinfo=UTC), berlin)
     assert is_open((), NOW, berlin)
     assert not is_open((night,), NOW, berlin)
+
+
+@given(st.integers(1, 50), st.floats(1, 3), st.integers(0, 60), st.integers(1, 10_000))
+def test_a_ramp_is_the_sum_of_its_steps(first: int, growth: float, steps: int, most: int) -> None:
+    allowed = Ramp(first, timedelta(minutes=1), growth).allowed(steps * timedelta(minutes=1), most)
+    total = sum(first * growth**step for step in range(steps + 1))
+    assert abs(allowed - min(most, int(total + 1e-6))) <= (total > 1e6 or abs(total - round(total)) < 1e-3)
+    assert Ramp(1, timedelta(minutes=1), 10.0).allowed(timedelta(days=3000), most) == most
+
+
+def test_a_pause_holds_the_ramp_where_it_was() -> None:
+    release = Release("lamp", "2.0", "lamp/2.0/x", 1, "0" * 64, {"counter": 2, "hardware": ["rev-b"]})
+    proposed = Rollout(RolloutId("u-1"), release, Target(DeviceClass("lamp")), Terms(), NOW, "p")
+    running = approve(proposed, "p", NOW)
+    paused = pause(running, "lunch", NOW + timedelta(minutes=30))
+    resumed = resume(paused, NOW + timedelta(minutes=90))
+    assert resumed.ring_began == NOW + timedelta(minutes=60)
+    assert (resumed.phase, resumed.because, resumed.paused) == (Phase.RUNNING, "", None)
+    with pytest.raises(Conflict):
+        pause(paused, "again", NOW)
+    with pytest.raises(Conflict):
+        resume(resumed, NOW)
+    with pytest.raises(Conflict):
+        approve(running, "q", NOW)
+    ended = end(resumed, "enough", NOW)
+    with pytest.raises(Conflict):
+        end(ended, "again", NOW)
+
+
+def test_a_cohort_is_weighed_when_nobody_joins_it_any_more_and_all_have_answered() -> None:
+    release = Release("lamp", "2.0", "lamp/2.0/x", 1, "0" * 64, {"counter": 2, "hardware": ["rev-b"]})
+    rollout = approve(Rollout(RolloutId("u-1"), release, Target(DeviceClass("lamp")), Terms(), NOW, "p"), "p", NOW)
+    span = rollout.terms.cohort
+    deadline = NOW + timedelta(hours=2)
+    first, second = (NOW, Cohort(3, 2, 1, deadline)), (NOW + span, Cohort(2, 1, 0, deadline))
+    assert weigh(rollout, [first], NOW + span / 2).weighed is None
+    weighed = weigh(rollout, [first, second], NOW + 2 * span)
+    assert weighed.weighed == NOW
+    assert weighed.watch.score > 0
+    assert weigh(weighed, [second], deadline + span).weighed == NOW + span
+    bad = weigh(rollout, [(NOW, Cohort(20, 0, 20, deadline))], NOW + 2 * span)
+    assert (bad.phase, bad.watch.verdict) == (Phase.STOPPED, Verdict.ABORT)
