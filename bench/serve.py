@@ -136,6 +136,9 @@ async def at_it(bastide: Bastide, api: API, folder: Path) -> list[Path]:
 
 
 async def main(arguments: argparse.Namespace) -> int:
+    if shutil.which("nginx") is None:
+        print("nginx is not installed; on Debian: apt-get install nginx-light")
+        return 1
     version = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr.strip()
     print(facts("uvicorn", "starlette"), f", {version}", sep="")
     print(
