@@ -1,7 +1,7 @@
 """What people do with rollouts: look before, propose, approve, pause, resume, end. Each act is a record of the ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,7 +11,7 @@ from bastide.core.ids import DeviceId
 from bastide.device.release.release import Release
 from bastide.flows.operator_acts import checked_reason
 from bastide.operations.rollout import rollout as rules
-from bastide.operations.rollout.preflight import Installed, Preflight, preflight
+from bastide.operations.rollout.preflight import Installed, Judging, Preflight
 from bastide.operations.rollout.rollout import Phase, Rollout, RolloutId, Target, Terms, as_installed, offer_of
 from bastide.ports.clock import Clock, Ids
 from bastide.ports.platform.rollouts import Releases, RolloutReads, RolloutUnitsOfWork, Running
@@ -49,18 +49,14 @@ async def published(name: str, version: str, with_: Rolling) -> Release:
 
 
 async def look_before(release: Release, target: Target, with_: Rolling) -> Preflight:
-    """What the release would do to each device of the target, by what they last reported."""
-    fleet = [installed async for installed in every_installed(target, with_.reads)]
-    return preflight(fleet, offer_of(release), with_.clock.now())
-
-
-async def every_installed(target: Target, reads: RolloutReads) -> AsyncIterator[Installed]:
-    """The devices of a target as preflight judges them."""
-    after = ""
-    while page := await reads.fleet(target, PAGE, after):
+    """What the release would do to each device of the target, by what they last reported: a page at a time, so that a large
+    fleet is neither held nor in anybody's way."""
+    judging, after = Judging(offer_of(release), with_.clock.now()), ""
+    while page := await with_.reads.fleet(target, PAGE, after):
         for device, running in page:
-            yield installed_of(device, running)
+            judging.add(installed_of(device, running))
         after = page[-1][0]
+    return judging.result()
 
 
 def installed_of(device: DeviceId, running: Running | None) -> Installed:

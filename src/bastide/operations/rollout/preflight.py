@@ -79,24 +79,38 @@ class Preflight:
     examples: Mapping[Hindrance, tuple[str, ...]]
 
 
-def preflight(fleet: Iterable[Installed], offer: Offer, now: datetime) -> Preflight:
-    """Judges a fleet, device by device, without holding it in memory. ``now`` has a time zone."""
-    compare = _Older()
-    counts: Counter[Hindrance] = Counter()
-    examples: dict[Hindrance, list[str]] = {}
-    devices = ready = no_way_back = 0
-    for one in fleet:
-        devices += 1
-        found = _hindrances(one, offer, now, compare)
+class Judging:
+    """A fleet judged device by device: each is added once and not held. ``now`` has a time zone."""
+
+    def __init__(self, offer: Offer, now: datetime) -> None:
+        self._offer, self._now, self._compare = offer, now, _Older()
+        self._counts: Counter[Hindrance] = Counter()
+        self._examples: dict[Hindrance, list[str]] = {}
+        self._devices = self._ready = self._no_way_back = 0
+
+    def add(self, one: Installed) -> None:
+        self._devices += 1
+        found = _hindrances(one, self._offer, self._now, self._compare)
         if not found:
-            ready += 1
-            no_way_back += (one.counter or 0) < offer.counter
+            self._ready += 1
+            self._no_way_back += (one.counter or 0) < self._offer.counter
         for hindrance in found:
-            counts[hindrance] += 1
-            named = examples.setdefault(hindrance, [])
+            self._counts[hindrance] += 1
+            named = self._examples.setdefault(hindrance, [])
             if len(named) < EXAMPLES:
                 named.append(one.device)
-    return Preflight(devices, ready, no_way_back, dict(counts), {key: tuple(names) for key, names in examples.items()})
+
+    def result(self) -> Preflight:
+        examples = {key: tuple(names) for key, names in self._examples.items()}
+        return Preflight(self._devices, self._ready, self._no_way_back, dict(self._counts), examples)
+
+
+def preflight(fleet: Iterable[Installed], offer: Offer, now: datetime) -> Preflight:
+    """Judges a fleet that is at hand."""
+    judging = Judging(offer, now)
+    for one in fleet:
+        judging.add(one)
+    return judging.result()
 
 
 def hindrances(one: Installed, offer: Offer, now: datetime) -> tuple[Hindrance, ...]:
