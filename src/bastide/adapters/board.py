@@ -54,9 +54,6 @@ class FileStorage:
     def flush(self) -> None:
         os.fsync(self._file)
 
-    def close(self) -> None:
-        os.close(self._file)
-
     def _put(self, at: int, content: bytes) -> None:
         if at + len(content) > self._size:
             raise OSError(f"{at + len(content)} is past the end of the storage")

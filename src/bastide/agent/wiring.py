@@ -74,8 +74,7 @@ class _ESTServer:
     def endpoint(self) -> "Endpoint":
         from bastide.adapters.est.client import Endpoint
 
-        kept = self.identity.trust
-        return Endpoint(self.host, self.port, kept if kept.exists() else self.trust)
+        return Endpoint(self.host, self.port, self.identity.trusted(self.trust))
 
     def enrol(self, means: Means) -> "Held":
         from bastide.adapters.est.client import Claim, enrol
@@ -238,8 +237,7 @@ class _Source:
     def _tls(self) -> "SSLContext":
         from bastide.adapters.updates import device_tls
 
-        kept = self.identity.trust
-        return device_tls(kept if kept.exists() else self.trust, self.identity.file)
+        return device_tls(self.identity.trusted(self.trust), self.identity.file)
 
 
 @dataclass(frozen=True, slots=True)

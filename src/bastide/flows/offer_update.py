@@ -27,8 +27,8 @@ from bastide.operations.rollout.rollout import (
     RolloutId,
     as_installed,
     begin,
-    may_begin,
     outcome,
+    why_not_now,
 )
 from bastide.ports.clock import Clock
 from bastide.ports.platform.rollouts import Releases, RolloutReads, RolloutUnitsOfWork, Running
@@ -175,9 +175,9 @@ class Offering:
         if ring not in self._begun:
             self._begun[ring] = await self.reads.began_in(*ring)
         installed = as_installed(device.id, report)
-        not_now = may_begin(rollout, installed, part, self._begun[ring], now, ZoneInfo(rollout.terms.zone))
+        not_now = why_not_now(rollout, installed, part, self._begun[ring], now, ZoneInfo(rollout.terms.zone))
         if not_now is not None:
-            return not_now.because
+            return not_now
         begun = begin(rollout, device.id, report.version, part, now)
         try:
             async with self.units(ACTOR) as work:

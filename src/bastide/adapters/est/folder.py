@@ -47,6 +47,10 @@ class IdentityFolder:
         """The roots that were kept; there is no such file while those that the device was made with are all."""
         return self.path / TRUST
 
+    def trusted(self, made_with: Path) -> Path:
+        """The roots to trust now: those that were kept, else the file that the device was made with."""
+        return self.trust if self.trust.exists() else made_with
+
     def held(self) -> Held | None:
         """None where there is no identity that can be read: the device then enrols (again)."""
         try:

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, insert, or_, select, update
 
 from bastide.adapters.sql.columns import dump, load
 from bastide.adapters.sql.database import Database, Unit
@@ -98,7 +98,6 @@ class RolloutWrites:
 
         def apply(connection: Connection) -> None:
             if connection.execute(update(running).where(running.c.device == said.device).values(row)).rowcount != 1:
-                connection.execute(delete(running).where(running.c.device == said.device))
                 connection.execute(insert(running).values(row))
 
         self._unit.change(apply)

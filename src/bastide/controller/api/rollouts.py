@@ -273,8 +273,7 @@ def rollout_routes(with_: Rolling) -> Routes:
 
     async def _asked(asked: TargetIn, asking: Principal) -> tuple[Release, Target]:
         target = Target(DeviceClass(asked.device_class), asked.site or "", asked.owner or "")
-        if not reaches(asking, target):
-            raise NotPermitted("That would be for devices outside your sites and classes.")
+        must_reach(asking, target)
         return await flows.published(asked.name, asked.version, with_), target
 
     async def _held(rollout: str, asking: Principal) -> Rollout:
@@ -295,6 +294,12 @@ def reaches(asking: Principal, target: Target) -> bool:
     return scope.boundless or (
         (not scope.classes or target.device_class in scope.classes) and (not scope.sites or target.site in scope.sites)
     )
+
+
+def must_reach(asking: Principal, target: Target) -> None:
+    """Raises where a target is outside the scope of whoever asks."""
+    if not reaches(asking, target):
+        raise NotPermitted("That would be for devices outside your sites and classes.")
 
 
 def sees(asking: Principal, rollout: Rollout) -> bool:

@@ -17,7 +17,7 @@ from bastide.device.release.release import Release
 from bastide.device.release.report import Attempt, Report, Update
 from bastide.operations.rollout.abort import AbortRule, Cohort, Verdict, Watch, interval, observe
 from bastide.operations.rollout.plan import Ramp, Rings, Window, is_open
-from bastide.operations.rollout.preflight import Hindrance, Installed, Offer, hindrances
+from bastide.operations.rollout.preflight import Installed, Offer, hindrances
 
 RolloutId = NewType("RolloutId", str)
 
@@ -271,37 +271,30 @@ def outcome(rollout: Rollout, report: Report) -> Outcome | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class NotNow:
-    """Why a device does not begin now. ``hindered``: by what; empty where it only waits."""
-
-    because: str
-    hindered: tuple[Hindrance, ...] = ()
-
-
-def may_begin(
+def why_not_now(
     rollout: Rollout, installed: Installed, part: Part | None, begun: int, now: datetime, zone: tzinfo
-) -> NotNow | None:
-    """None where the device may begin now. ``begun`` is how many of this ring have, ``zone`` the time zone of the terms."""
+) -> str | None:
+    """Why the device does not begin now; None where it may. ``begun`` is how many of this ring have, ``zone`` the time zone of
+    the terms."""
     if part is not None:
         if part.state is not PartState.FAILED:
-            return NotNow(f"It has {part.state} already.")
+            return f"It has {part.state} already."
         if part.tries >= rollout.terms.tries:
-            return NotNow(f"It failed {part.tries} times: {part.because}")
+            return f"It failed {part.tries} times: {part.because}"
         weighed = rollout.weighed is not None and part.cohort <= rollout.weighed
         if not weighed or part.answered is None or now < part.answered + RETRY_AFTER * 2 ** (part.tries - 1):
-            return NotNow("It failed, and tries again later.")  # and its failure has counted before it does
+            return "It failed, and tries again later."  # and its failure has counted before it does
     hindered = hindrances(installed, offer_of(rollout.release), now)
     if hindered:
-        return NotNow(f"It cannot take {rollout.release.version}: {', '.join(hindered)}.", hindered)
+        return f"It cannot take {rollout.release.version}: {', '.join(hindered)}."
     ring = rollout.terms.rings.ring(rollout.id, installed.device)
     if ring > rollout.ring:
-        return NotNow(f"It is in ring {ring + 1}, and ring {rollout.ring + 1} has its turn.")
+        return f"It is in ring {ring + 1}, and ring {rollout.ring + 1} has its turn."
     if not is_open(rollout.terms.windows, now, zone):
-        return NotNow("The maintenance window is closed.")
+        return "The maintenance window is closed."
     assert rollout.ring_began is not None
     if begun >= rollout.terms.ramp.allowed(now - rollout.ring_began, begun + 1):
-        return NotNow("As many as may have begun; it waits for its turn.")
+        return "As many as may have begun; it waits for its turn."
     return None
 
 

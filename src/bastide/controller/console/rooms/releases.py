@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from bastide.controller.api.access import Asking, Using
 from bastide.controller.api.problems import status_of
-from bastide.controller.api.rollouts import reaches, sees
+from bastide.controller.api.rollouts import must_reach, reaches, sees
 from bastide.controller.api.routes import Routes
 from bastide.controller.console.page import HEADERS, Pages, reader
 from bastide.controller.console.views import releases
@@ -18,7 +18,6 @@ from bastide.core.ids import DeviceClass
 from bastide.flows import propose_rollout as flows
 from bastide.flows.operator_acts import MAX_REASON
 from bastide.flows.propose_rollout import Rolling
-from bastide.governance.access.error import NotPermitted
 from bastide.governance.access.principal import Principal
 from bastide.governance.access.roles import Permission
 from bastide.operations.rollout.plan import Rings
@@ -110,8 +109,7 @@ def add(routes: Routes, pages: Pages, rolling: Rolling) -> None:
             target = Target(DeviceClass(device_class), site.strip())
             if not device_class:
                 raise Refused("Choose the class of the devices that it is for.")
-            if not reaches(asking, target):
-                raise NotPermitted("That would be for devices outside your sites and classes.")
+            must_reach(asking, target)
             terms = Terms(rings=_rings(rings), approvals=approvals)
             release = await flows.published(name, version, rolling)
             made = await flows.propose(release, target, terms, asking.actor, asking.person, rolling)
